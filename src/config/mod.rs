@@ -1,0 +1,258 @@
+//! `models.toml`, understood: every mistake reported at once, secrets only by reference.
+
+mod secret;
+mod table;
+mod units;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::Cause;
+
+pub use secret::{Secret, SecretError, SecretRef};
+pub use table::{Mistake, Table};
+pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+/// Everything `models.toml` says, with defaults filled in and paths made absolute.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[server]`.
+    pub server: ServerConfig,
+    /// `[reporting]`.
+    pub reporting: ReportingConfig,
+    /// `[workspaces.…]`, in the order of the file.
+    pub workspaces: Vec<Workspace>,
+    /// `[executors.…]`, in the order of the file.
+    pub executors: Vec<ExecutorEntry>,
+    /// `[models.…]`, in the order of the file.
+    pub models: Vec<ModelEntry>,
+}
+
+/// `[server]`: addresses, folders, limits.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where Labelbox reaches us. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Where people and the command line reach us. Default `127.0.0.1:8081`.
+    pub admin_listen: SocketAddr,
+    /// The database; a local disk. Default `state`.
+    pub state_dir: PathBuf,
+    /// The job directories; may be a shared file system. Default `jobs`.
+    pub jobs_dir: PathBuf,
+    /// The longest body taken from Labelbox, in bytes. Default 1 MiB.
+    pub max_body: u64,
+    /// A request's headers must be complete within this. Default 10 s.
+    pub header_timeout: Duration,
+    /// A request's body must be complete within this. Default 30 s.
+    pub body_timeout: Duration,
+    /// Connections served at once on one listener; more wait. Default 512.
+    pub max_connections: u32,
+    /// The same body within this time of its acceptance is a redelivery. Default 10 s.
+    pub redelivery_window: Duration,
+    /// How long answers may take to finish after SIGTERM. Default 5 s.
+    pub shutdown_grace: Duration,
+    /// Where people can see a job; a link `<dashboard_url>/jobs/<id>` goes into failure messages.
+    pub dashboard_url: Option<String>,
+}
+
+/// `[reporting]`: how Labelbox is kept truthful.
+#[derive(Debug, Clone)]
+pub struct ReportingConfig {
+    /// Progress is told at most this often. Default 30 s.
+    pub interval: Duration,
+    /// One call to Labelbox may take this long. Default 60 s.
+    pub timeout: Duration,
+    /// Parked reports are tried again this often. Default 5 min.
+    pub parked_retry: Duration,
+    /// A final that may have been overtaken by a late update is read back after this. Default 2 min.
+    pub read_back_after: Duration,
+}
+
+/// `[workspaces.<name>]`: one Labelbox organisation as we know it.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// The table's key.
+    pub name: String,
+    /// The path prefix we are registered under; `/` by default, never ending in a slash otherwise.
+    pub path: String,
+    /// Any of them may sign: rotation without downtime.
+    pub webhook_secrets: Vec<SecretRef>,
+    /// The key for Labelbox's API.
+    pub api_key: SecretRef,
+    /// Labelbox's GraphQL address. Default `https://api.labelbox.com/graphql`.
+    pub endpoint: String,
+    /// The slugs offered there; all models when none are named.
+    pub models: Option<Vec<String>>,
+}
+
+/// `[executors.<name>]`: a place to run. The kind decides what else the table may hold.
+#[derive(Debug, Clone)]
+pub struct ExecutorEntry {
+    /// The table's key.
+    pub name: String,
+    /// Which executor builds it: `local`, or one that the program registered.
+    pub kind: String,
+    /// Jobs of ours it holds at once.
+    pub max_running: u32,
+    /// An attempt whose engine has not answered for this long is lost. Default 24 h.
+    pub lost_after: Duration,
+    /// What is left of the table, for the executor's own `build`.
+    pub table: Table,
+}
+
+/// `[models.<slug>]`: a model type. Kept with each job as it stood at acceptance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// The table's key: `[a-z0-9-_]`.
+    pub slug: String,
+    /// What the Labelbox user sees; the slug if not given.
+    pub title: String,
+    /// The name of the executor.
+    pub executor: String,
+    /// Program and arguments; may hold `{params.x}`, `{data_dir}`, `{out_dir}`, `{checkpoint_dir}`.
+    pub command: Vec<String>,
+    /// Where the command runs; absolute.
+    pub workdir: PathBuf,
+    /// Set for the command.
+    #[serde(default)]
+    pub env: BTreeMap<String, EnvValue>,
+    /// Names of our own environment that the command sees, too.
+    #[serde(default)]
+    pub env_pass: Vec<String>,
+    /// Hyper-parameters and their defaults, in the order of the file.
+    #[serde(default)]
+    pub params: Params,
+    /// What one attempt needs.
+    #[serde(default)]
+    pub resources: Resources,
+    /// A command that runs longer is stopped; none if written `"none"`. Default 24 h.
+    pub run_timeout_ms: Option<u64>,
+    /// Waiting longer fails the job; none if written `"none"`. Default 7 days.
+    pub queue_timeout_ms: Option<u64>,
+    /// Between SIGTERM and SIGKILL. Default 30 s.
+    pub cancel_grace_ms: u64,
+    /// When an attempt that failed for infrastructure may be repeated.
+    pub retry: Retry,
+    /// Bytes of log kept, head and tail. Default 64 MiB.
+    pub log_limit: u64,
+    /// Jobs of this model that hold a slot at once; unlimited when none.
+    pub max_running: Option<u32>,
+    /// Whether the run's data is exported for the command.
+    pub export: bool,
+}
+
+/// The value of an environment variable: text, or a secret kept elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvValue {
+    /// As it stands in the file.
+    Text(String),
+    /// Read at each launch; never stored.
+    Secret(SecretRef),
+}
+
+/// Hyper-parameters, in the order of the file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Params(pub Vec<(String, ParamValue)>);
+
+impl Params {
+    /// Name and value of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ParamValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&ParamValue> {
+        self.iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value)
+    }
+}
+
+/// One hyper-parameter's value; its type is part of the contract.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParamValue {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a point.
+    Float(f64),
+    /// Text.
+    Text(String),
+}
+
+impl ParamValue {
+    /// As the command sees it in `TRAINHOOK_PARAM_…` and in `{params.…}`.
+    #[must_use]
+    pub fn as_text(&self) -> String {
+        match self {
+            Self::Bool(value) => value.to_string(),
+            Self::Integer(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+        }
+    }
+
+    /// As it stands in `request.json`.
+    #[must_use]
+    pub fn as_json(&self) -> serde_json::Value {
+        match self {
+            Self::Bool(value) => (*value).into(),
+            Self::Integer(value) => (*value).into(),
+            Self::Float(value) => (*value).into(),
+            Self::Text(value) => value.clone().into(),
+        }
+    }
+}
+
+/// `resources = { gpus = 1, cpus = 4, memory = "16GB" }`: what one attempt needs; engine-neutral.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Whole GPUs, the job's own.
+    #[serde(default)]
+    pub gpus: u32,
+    /// Processor cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
+/// `retry = { max = 2, on = ["preempted", "infra"], backoff = "1m" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// New attempts after the first. Default 2.
+    pub max: u32,
+    /// Causes that may be retried; infrastructure ones only. Default all four.
+    pub on: Vec<Cause>,
+    /// Wait before the first new attempt, doubled for each further one, at most 30 min. Default 30 s.
+    pub backoff_ms: u64,
+}
+
+impl ModelEntry {
+    /// Between SIGTERM and SIGKILL.
+    #[must_use]
+    pub fn cancel_grace(&self) -> Duration {
+        Duration::from_millis(self.cancel_grace_ms)
+    }
+
+    /// A command that runs longer is stopped.
+    #[must_use]
+    pub fn run_timeout(&self) -> Option<Duration> {
+        self.run_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// Waiting longer fails the job.
+    #[must_use]
+    pub fn queue_timeout(&self) -> Option<Duration> {
+        self.queue_timeout_ms.map(Duration::from_millis)
+    }
+}

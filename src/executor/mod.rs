@@ -1,0 +1,173 @@
+//! Where jobs run: the [`Executor`] trait, and one file for each engine.
+//!
+//! An engine is never trusted with uniqueness, nor with the truth about an end: the claim and the
+//! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
+//! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
+
+use std::{collections::BTreeMap, fmt::Debug, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use crate::{
+    config::{Mistake, Resources, Secret, Table},
+    job::{Handle, LaunchId, Observation},
+};
+
+/// A way to run launches on an engine. Every call runs under a time limit of the server's.
+#[async_trait]
+pub trait Executor: Debug + Send + Sync {
+    /// Starts `launch.argv`. May be called again for the same launch after a crash; should then
+    /// return the same attempt, and does no harm if it cannot, because of the claim.
+    ///
+    /// # Errors
+    /// [`SubmitError`] says whether to try again, to give up, or to look first.
+    async fn submit(&self, launch: &Launch) -> Result<Handle, SubmitError>;
+
+    /// What the engine has under that launch id.
+    ///
+    /// # Errors
+    /// When the engine does not answer; that is never an outcome.
+    async fn find(&self, launch: &Launch) -> Result<Found, QueryError>;
+
+    /// Looks at many attempts at once. Cheap, free of side effects, callable by any process that
+    /// holds the handles; one answer for each handle, in their order.
+    async fn observe(&self, handles: &[Handle]) -> Vec<Result<Observation, QueryError>>;
+
+    /// Wishes an attempt to end: SIGTERM, and SIGKILL after `grace`. Idempotent; returns when the
+    /// wish is taken, not when the attempt is gone.
+    ///
+    /// # Errors
+    /// When the engine does not answer; the server tries again.
+    async fn cancel(&self, handle: &Handle, grace: Duration) -> Result<CancelOutcome, QueryError>;
+
+    /// Ends and removes whatever is left of an attempt that is over. Idempotent.
+    ///
+    /// # Errors
+    /// When the engine does not answer; the server tries again.
+    async fn cleanup(&self, _handle: &Handle) -> Result<(), QueryError> {
+        Ok(())
+    }
+
+    /// Whether the engine is there and usable, in words.
+    ///
+    /// # Errors
+    /// When it is not, and why.
+    async fn check(&self) -> Result<String, QueryError> {
+        Ok("nothing to check".to_owned())
+    }
+
+    /// What the engine itself has to say of an attempt that never claimed.
+    async fn engine_log(&self, _handle: &Handle) -> Option<String> {
+        None
+    }
+
+    /// Devices this executor hands out, each to one job at a time.
+    fn devices(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// How long an attempt's heartbeat may be silent once the engine calls it ended.
+    fn settle(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
+    /// How often running attempts are looked at when nothing wakes the server.
+    fn poll_interval(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// One attempt, ready to be started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its name on the engine, chosen by us.
+    pub id: LaunchId,
+    /// The supervisor and its arguments; nothing else is ever run.
+    pub argv: Vec<String>,
+    /// For the supervisor and the command, on top of the machine's own environment.
+    pub env: BTreeMap<String, Secret>,
+    /// The attempt's folder, `TRAINHOOK_JOB_DIR`.
+    pub attempt_dir: PathBuf,
+    /// What it needs.
+    pub resources: Resources,
+    /// The devices that are its own.
+    pub devices: Vec<u32>,
+}
+
+/// What an engine has under a launch id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// These attempts; more than one where the engine allows it.
+    Attempts(Vec<Handle>),
+    /// Positively nothing, and nothing will appear.
+    Absent,
+    /// This engine cannot tell.
+    Unknowable,
+}
+
+/// Whether a wish to end was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// The attempt will end.
+    Requested,
+    /// There is nothing left to end.
+    AlreadyEnded,
+}
+
+/// Why a submit failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The engine refuses this launch for good.
+    #[error("{0}")]
+    Rejected(String),
+    /// It was not started; the same launch may be submitted again.
+    #[error("{0}")]
+    Transient(String),
+    /// It may have been started: find it, or submit it again.
+    #[error("{0}")]
+    Ambiguous(String),
+}
+
+/// An engine that could not be asked. Never an outcome of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct QueryError(pub String);
+
+/// What an executor is built from.
+#[derive(Debug)]
+pub struct BuildContext<'a> {
+    /// The name of its table in `models.toml`.
+    pub name: &'a str,
+    /// Tells the server that something happened, so that it looks sooner.
+    pub wake: Arc<Notify>,
+}
+
+/// Builds an executor from its table; answers with all mistakes of the table at once.
+pub type Build = fn(&mut Table, &BuildContext<'_>) -> Result<Arc<dyn Executor>, Vec<Mistake>>;
+
+/// The kinds of executors a program knows: ours, and those its author registers.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    kinds: BTreeMap<String, Build>,
+}
+
+impl Registry {
+    /// Registers a kind; the last one registered under a name wins.
+    #[must_use]
+    pub fn with(mut self, kind: &str, build: Build) -> Self {
+        self.kinds.insert(kind.to_owned(), build);
+        self
+    }
+
+    /// The builder of `kind`.
+    #[must_use]
+    pub fn get(&self, kind: &str) -> Option<Build> {
+        self.kinds.get(kind).copied()
+    }
+
+    /// All kinds, sorted.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,120 @@
+//! Files that last and files that are not trusted.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::fs::symlink,
+    path::{Component, Path},
+};
+
+use rustix::fs::{Mode, OFlags, openat};
+use serde::de::DeserializeOwned;
+
+/// Writes a file that is on disk when this returns.
+///
+/// # Errors
+/// As the file system says.
+pub fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Replaces a file: readers see the old content or the new, also after a crash.
+///
+/// # Errors
+/// As the file system says; the old content stays.
+pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .ok_or_else(|| io::Error::other("a file needs a folder"))?;
+    let mut draft_name = OsStr::new(".").to_owned();
+    draft_name.push(path.file_name().unwrap_or_default());
+    draft_name.push(format!(".{}", std::process::id()));
+    let draft = parent.join(draft_name);
+    write_synced(&draft, content)
+        .and_then(|()| fs::rename(&draft, path))
+        .inspect_err(|_| {
+            // A draft that stays behind is harmless; the error that matters is already on its way.
+            let _ = fs::remove_file(&draft);
+        })?;
+    sync_dir(parent)
+}
+
+/// Makes creations, renames and removals in a folder durable.
+///
+/// # Errors
+/// As the file system says.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes a symbolic link unless something is there already.
+///
+/// # Errors
+/// As the file system says.
+pub fn link_once(target: &Path, link: &Path) -> io::Result<()> {
+    match symlink(target, link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Opens a file that a stranger may have written: no component of `name` may be a link, it must be
+/// a regular file, and a FIFO planted there cannot hold us up. None if there is no such file.
+///
+/// # Errors
+/// When it is anything else than a regular file reached without links, or cannot be opened.
+pub fn open_untrusted(dir: &Path, name: &str) -> io::Result<Option<File>> {
+    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut folder = match rustix::fs::open(dir, directory, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        other => other?,
+    };
+    let mut parts = Path::new(name).components().peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(part) = part else {
+            return Err(io::Error::other("a path that leaves its folder"));
+        };
+        let flags = match parts.peek() {
+            Some(_) => directory | OFlags::NOFOLLOW,
+            None => OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        };
+        folder = match openat(&folder, part, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            other => other?,
+        };
+    }
+    let file = File::from(folder);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(format!("{name} is not a regular file")));
+    }
+    Ok(Some(file))
+}
+
+/// Reads at most `limit` bytes of an untrusted file; what is beyond is left out. None if there is no such file.
+///
+/// # Errors
+/// As [`open_untrusted`], and when reading fails.
+pub fn read_untrusted(dir: &Path, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open_untrusted(dir, name)? else {
+        return Ok(None);
+    };
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// Reads an untrusted JSON file of at most `limit` bytes. None if there is no such file.
+///
+/// # Errors
+/// As [`read_untrusted`], and when it is not what was expected.
+pub fn read_json<T: DeserializeOwned>(dir: &Path, name: &str, limit: u64) -> io::Result<Option<T>> {
+    let Some(content) = read_untrusted(dir, name, limit)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&content)
+        .map(Some)
+        .map_err(|error| io::Error::other(format!("{name}: {error}")))
+}

@@ -1,0 +1,6 @@
+//! trainhook
+
+pub mod config;
+pub mod executor;
+pub mod job;
+pub mod job_dir;
