@@ -1,5 +1,6 @@
 //! trainhook
 
+pub mod cli;
 pub mod config;
 pub mod executor;
 pub mod job;
