@@ -1,7 +1,9 @@
 //! trainhook
 
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod executor;
 pub mod job;
 pub mod job_dir;
+pub mod signature;
