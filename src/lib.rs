@@ -7,3 +7,4 @@ pub mod executor;
 pub mod job;
 pub mod job_dir;
 pub mod signature;
+pub mod store;
