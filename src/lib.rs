@@ -6,5 +6,6 @@ pub mod config;
 pub mod executor;
 pub mod job;
 pub mod job_dir;
+pub mod scheduler;
 pub mod signature;
 pub mod store;

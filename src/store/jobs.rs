@@ -102,16 +102,24 @@ impl Store {
         .await
     }
 
-    /// Says when the job should be looked at again.
+    /// Says when these jobs should be looked at again; one that has changed since it was read keeps
+    /// what it has.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when the row has changed since it was read.
-    pub async fn check_again(&self, seen: &Job, at: Timestamp) -> Result<(), StoreError> {
-        let (seq, version) = (seen.seq, seen.version);
+    /// When the store cannot commit.
+    pub async fn check_again(&self, seen: &[Job], at: Timestamp) -> Result<(), StoreError> {
+        let seen: Vec<(i64, i64)> = seen.iter().map(|job| (job.seq, job.version)).collect();
+        if seen.is_empty() {
+            return Ok(());
+        }
         self.write(move |connection| {
-            let sql = "UPDATE jobs SET next_check_at = ?3 WHERE seq = ?1 AND version = ?2 AND next_check_at IS NOT NULL";
-            let changed = connection.prepare_cached(sql)?.execute((seq, version, millis(at)))?;
-            if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
+            let sql = "UPDATE jobs SET next_check_at = ?3 \
+                       WHERE seq = ?1 AND version = ?2 AND next_check_at IS NOT NULL";
+            let mut statement = connection.prepare_cached(sql)?;
+            for (seq, version) in &seen {
+                statement.execute((seq, version, millis(at)))?;
+            }
+            Ok(())
         })
         .await
     }
