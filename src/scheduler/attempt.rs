@@ -25,34 +25,25 @@ pub(super) struct Look {
     events: EventBatch,
 }
 
-/// Whether a step left something to look at.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Look again when the engine's poll interval has passed.
-    Again(Job),
-    /// The attempt is over.
-    Done,
-}
-
-/// Takes one step for a job whose handle is known.
+/// Takes one step for a job whose handle is known; answers with the job if it should be looked at again.
 pub(super) async fn step(
     engine_loop: &EngineLoop,
     job: Job,
     engine: Engine,
-) -> Result<Next, StoreError> {
+) -> Result<Option<Job>, StoreError> {
     // The folder is read after the engine has answered: what ended before the answer has left its record.
     let look = match engine_loop.look(&job).await {
         Ok(look) => look,
         Err(error) => {
             tracing::warn!(job_id = %job.id, "cannot read the job directory: {error}");
-            return Ok(Next::Again(job));
+            return Ok(Some(job));
         }
     };
     match engine_loop.judge(&job, &look, &engine) {
         Verdict::Ended(outcome) => engine_loop.end(&job, look, outcome, &engine).await,
         Verdict::Running => engine_loop.go_on(job, look).await,
         Verdict::Wait if look.claim.is_none() => engine_loop.wait_for_start(job, &engine).await,
-        Verdict::Wait => Ok(Next::Again(job)),
+        Verdict::Wait => Ok(Some(job)),
         Verdict::Cleanup => engine_loop.clean_up(job).await,
         Verdict::Revoke => engine_loop.start_failed(job).await,
     }
@@ -99,7 +90,7 @@ impl EngineLoop {
     }
 
     /// The command runs: record what it told, and pass on a wish to stop.
-    async fn go_on(&self, mut job: Job, look: Look) -> Result<Next, StoreError> {
+    async fn go_on(&self, mut job: Job, look: Look) -> Result<Option<Job>, StoreError> {
         let mut changes = Vec::new();
         if job.state != JobState::Running {
             changes.push(Change::Run);
@@ -115,14 +106,14 @@ impl EngineLoop {
             job = self.store().change(&job, changes, Timestamp::now()).await?;
         }
         self.pass_on_stop(&job).await?;
-        Ok(Next::Again(job))
+        Ok(Some(job))
     }
 
     /// Nobody has claimed yet: the engine's reason is shown, and waiting too long ends here.
-    async fn wait_for_start(&self, job: Job, engine: &Engine) -> Result<Next, StoreError> {
+    async fn wait_for_start(&self, job: Job, engine: &Engine) -> Result<Option<Job>, StoreError> {
         let now = Timestamp::now();
         if job.stop.is_some() && self.stopped_before_it_began(&job).await? {
-            return Ok(Next::Done);
+            return Ok(None);
         }
         let late = job.queue_deadline.is_some_and(|deadline| deadline <= now);
         if late && self.revoke(&job, "queue_timeout").await? == Revocation::Won {
@@ -130,7 +121,7 @@ impl EngineLoop {
             let message = "waited longer than its queue_timeout".to_owned();
             self.conclude_failure(&job, Vec::new(), Cause::QueueTimeout, message)
                 .await?;
-            return Ok(Next::Done);
+            return Ok(None);
         }
         let reason = match engine {
             Engine::Said(said) if said.phase == Phase::Queued => said.reason.clone(),
@@ -138,18 +129,18 @@ impl EngineLoop {
             Engine::Silent(_) => Some(format!("executor {} does not answer", self.engine.name)),
         };
         if job.waiting == reason {
-            return Ok(Next::Again(job));
+            return Ok(Some(job));
         }
         let job = self
             .store()
             .change(&job, vec![Change::Wait(reason)], now)
             .await?;
-        Ok(Next::Again(job))
+        Ok(Some(job))
     }
 
-    async fn clean_up(&self, job: Job) -> Result<Next, StoreError> {
+    async fn clean_up(&self, job: Job) -> Result<Option<Job>, StoreError> {
         let Some(handle) = &job.handle else {
-            return Ok(Next::Done);
+            return Ok(None);
         };
         tracing::warn!(job_id = %job.id, "the supervisor is gone and its processes are not: ending them");
         let cleanup = self.engine.executor.cleanup(handle);
@@ -158,13 +149,13 @@ impl EngineLoop {
             Ok(Err(error)) => tracing::warn!(job_id = %job.id, "cannot end what is left: {error}"),
             Err(_) => tracing::warn!(job_id = %job.id, "cannot end what is left: no answer"),
         }
-        Ok(Next::Again(job))
+        Ok(Some(job))
     }
 
     /// The engine says it ended, and nobody claimed. The claim decides whether that is so.
-    async fn start_failed(&self, job: Job) -> Result<Next, StoreError> {
+    async fn start_failed(&self, job: Job) -> Result<Option<Job>, StoreError> {
         if self.revoke(&job, "it ended before it began").await? == Revocation::Lost {
-            return Ok(Next::Again(job));
+            return Ok(Some(job));
         }
         let log = match &job.handle {
             Some(handle) => self
@@ -190,7 +181,7 @@ impl EngineLoop {
             how,
         };
         self.conclude(&job, Vec::new(), outcome, None).await?;
-        Ok(Next::Done)
+        Ok(None)
     }
 
     async fn end(
@@ -199,7 +190,7 @@ impl EngineLoop {
         look: Look,
         outcome: Outcome,
         engine: &Engine,
-    ) -> Result<Next, StoreError> {
+    ) -> Result<Option<Job>, StoreError> {
         let mut changes = Vec::new();
         if job.state != JobState::Running {
             changes.push(Change::Run);
@@ -213,7 +204,7 @@ impl EngineLoop {
             self.leave_to_cleanup(job).await?;
         }
         self.conclude(job, changes, outcome, look.exit).await?;
-        Ok(Next::Done)
+        Ok(None)
     }
 
     /// Reads what the command told up to its end.

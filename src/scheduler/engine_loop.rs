@@ -9,12 +9,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use super::{
-    Context, Engine,
-    attempt::{self, Next},
-    memory::Memory,
-    submit,
-};
+use super::{Context, Engine, attempt, memory::Memory, submit};
 use crate::{
     backoff::Backoff,
     executor::QueryError,
@@ -166,8 +161,8 @@ impl EngineLoop {
         for (job, answer) in jobs.into_iter().zip(answers) {
             let id = job.id;
             match attempt::step(self, job.clone(), self.weigh(&job, answer)).await {
-                Ok(Next::Again(job)) => again.push(job),
-                Ok(Next::Done) => {}
+                Ok(Some(job)) => again.push(job),
+                Ok(None) => {}
                 Err(error) => self.log_step_error(id, &error),
             }
         }
@@ -256,7 +251,7 @@ impl EngineLoop {
         match error {
             StoreError::Stale => tracing::debug!(job_id = %id, "the job changed meanwhile"),
             error => {
-                tracing::warn!(job_id = %id, executor = self.engine.name, "a step failed: {error}")
+                tracing::warn!(job_id = %id, executor = self.engine.name, "a step failed: {error}");
             }
         }
     }

@@ -135,12 +135,7 @@ fn commit_alone(connection: &Connection, write: Box<dyn Write>) {
     let mut batch = vec![write];
     let committed = run_batch(connection, &mut batch);
     for write in batch {
-        write.answer(
-            committed
-                .as_ref()
-                .map(|()| ())
-                .map_err(StoreError::from_sql),
-        );
+        write.answer(committed.as_ref().copied().map_err(StoreError::from_sql));
     }
 }
 

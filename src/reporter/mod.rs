@@ -1,0 +1,138 @@
+//! The outbox, delivered: reports of one run leave in order, waiting progress is merged, finals always
+//! go out. A report is delivered, retried with back-off, or parked; never dropped, unless Labelbox
+//! confirms that the run does not exist. Training never waits for a report.
+
+mod delivery;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::{
+    config::ReportingConfig,
+    job::{JobId, ModelRunId},
+    labelbox::Labelbox,
+    store::{OwedRun, Store, StoreError},
+};
+
+/// Deliveries under way at once.
+const AT_ONCE: usize = 16;
+
+/// The loop looks at least this often: a clock that was set back delays nothing for longer.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// Delivers what the store owes to Labelbox.
+#[derive(Debug)]
+pub struct Reporter {
+    store: Store,
+    labelboxes: BTreeMap<String, Labelbox>,
+    settings: ReportingConfig,
+    dashboard_url: Option<String>,
+    in_flight: Mutex<HashSet<(String, ModelRunId)>>,
+    keys: Mutex<BTreeMap<String, Option<u64>>>,
+}
+
+impl Reporter {
+    /// Takes the clients by the names of their workspaces.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        labelboxes: BTreeMap<String, Labelbox>,
+        settings: ReportingConfig,
+        dashboard_url: Option<String>,
+    ) -> Self {
+        let (in_flight, keys) = (Mutex::default(), Mutex::default());
+        Self { store, labelboxes, settings, dashboard_url, in_flight, keys }
+    }
+
+    /// Runs until the returned future is dropped.
+    pub async fn run(self) {
+        let this = Arc::new(self);
+        let mut changes = this.store.changes();
+        let mut deliveries = JoinSet::new();
+        loop {
+            // Interest is registered before the store is asked, so no change falls between the two.
+            changes.mark_unchanged();
+            while deliveries.try_join_next().is_some() {}
+            let sleep = match this.turn(&mut deliveries).await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::warn!("cannot read the outbox: {error}");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = deliveries.join_next(), if !deliveries.is_empty() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// Starts a delivery for each run that may be tried now; answers how long nothing needs to be done.
+    async fn turn(self: &Arc<Self>, deliveries: &mut JoinSet<()>) -> Result<Duration, StoreError> {
+        self.notice_new_keys().await?;
+        let now = Timestamp::now();
+        let mut tried_parked = HashSet::new();
+        for run in self.store.owed_runs(now, 256).await? {
+            // One run is enough to find out whether a refused key is good again.
+            if run.workspace_parked && !tried_parked.insert(run.workspace.clone()) {
+                continue;
+            }
+            if deliveries.len() < AT_ONCE {
+                self.start(deliveries, run);
+            }
+        }
+        self.read_back(now).await?;
+        let next = self.store.next_report_at().await?;
+        let sleep = next.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        // What is due and under way wakes the loop by its commit.
+        let sleep = if deliveries.is_empty() { sleep } else { None };
+        Ok(sleep.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(10), LONGEST_SLEEP))
+    }
+
+    fn start(self: &Arc<Self>, deliveries: &mut JoinSet<()>, run: OwedRun) {
+        let key = (run.workspace.clone(), run.model_run_id.clone());
+        if !self.in_flight().insert(key.clone()) {
+            return;
+        }
+        let this = Arc::clone(self);
+        deliveries.spawn(async move {
+            if let Err(error) = this.deliver_next(&run).await {
+                let OwedRun { workspace, model_run_id, .. } = &run;
+                tracing::warn!(workspace, %model_run_id, "cannot record a delivery: {error}");
+            }
+            this.in_flight().remove(&key);
+        });
+    }
+
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<(String, ModelRunId)>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A key file that changed makes its workspace's reports due at once.
+    async fn notice_new_keys(&self) -> Result<(), StoreError> {
+        for (workspace, labelbox) in &self.labelboxes {
+            let now = labelbox.key_fingerprint();
+            let before = {
+                let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+                keys.insert(workspace.clone(), now)
+            };
+            if before.is_some_and(|before| before != now) {
+                tracing::info!(workspace, "the API key has changed: its reports are tried again now");
+                self.store.unpark_workspace(workspace.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The link to a job, if people can see it somewhere.
+    fn link(&self, job: JobId) -> Option<String> {
+        self.dashboard_url.as_ref().map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
+    }
+}
