@@ -112,25 +112,26 @@ impl Reporter {
         Settlement::Postponed { error, next_try_at, park, whole_workspace, ambiguous }
     }
 
-    /// Reads finals back that an older, late update may have overtaken; owes them again if so.
-    pub(super) async fn read_back(&self, now: Timestamp) -> Result<(), StoreError> {
-        for read in self.store.read_backs(now).await? {
-            let Some(labelbox) = self.labelboxes.get(&read.workspace) else { continue };
-            match labelbox.read_pipeline(&read.model_run_id).await {
-                Ok(pipeline) => {
-                    let holds = pipeline.status.as_deref() == Some(read.report.status.as_str());
-                    if !holds {
-                        tracing::warn!(job_id = %read.job, "a late update has overtaken the final: it is sent again");
-                    }
-                    self.store.finish_read_back(&read, !holds, now).await?;
+    /// Reads back a final that an older, late update may have overtaken; owes it again if so.
+    pub(super) async fn read_back(&self, read: &Delivery) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let later = now + self.settings.read_back_after;
+        let Some(labelbox) = self.labelboxes.get(&read.workspace) else {
+            return self.store.postpone_read_back(read, later).await;
+        };
+        match labelbox.read_pipeline(&read.model_run_id).await {
+            Ok(pipeline) => {
+                let holds = pipeline.status.as_deref() == Some(read.report.status.as_str());
+                if !holds {
+                    tracing::warn!(job_id = %read.job, "a late update has overtaken the final: it is sent again");
                 }
-                Err(error) => {
-                    tracing::warn!(job_id = %read.job, "the final cannot be read back: {error}");
-                    self.store.postpone_read_back(&read, now + self.settings.read_back_after).await?;
-                }
+                self.store.finish_read_back(read, !holds, now).await
+            }
+            Err(error) => {
+                tracing::warn!(job_id = %read.job, "the final cannot be read back: {error}");
+                self.store.postpone_read_back(read, later).await
             }
         }
-        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     config::ReportingConfig,
     job::{JobId, ModelRunId},
     labelbox::Labelbox,
-    store::{OwedRun, Store, StoreError},
+    store::{Store, StoreError},
 };
 
 /// Deliveries under way at once.
@@ -84,11 +84,13 @@ impl Reporter {
             if run.workspace_parked && !tried_parked.insert(run.workspace.clone()) {
                 continue;
             }
-            if deliveries.len() < AT_ONCE {
-                self.start(deliveries, run);
-            }
+            let key = (run.workspace.clone(), run.model_run_id.clone());
+            self.start(deliveries, key, |this| async move { this.deliver_next(&run).await });
         }
-        self.read_back(now).await?;
+        for read in self.store.read_backs(now).await? {
+            let key = (read.workspace.clone(), read.model_run_id.clone());
+            self.start(deliveries, key, |this| async move { this.read_back(&read).await });
+        }
         let next = self.store.next_report_at().await?;
         let sleep = next.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
         // What is due and under way wakes the loop by its commit.
@@ -96,16 +98,19 @@ impl Reporter {
         Ok(sleep.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(10), LONGEST_SLEEP))
     }
 
-    fn start(self: &Arc<Self>, deliveries: &mut JoinSet<()>, run: OwedRun) {
-        let key = (run.workspace.clone(), run.model_run_id.clone());
-        if !self.in_flight().insert(key.clone()) {
+    /// Starts one piece of work for a run, unless one is under way already.
+    fn start<F, W>(self: &Arc<Self>, deliveries: &mut JoinSet<()>, key: (String, ModelRunId), work: F)
+    where
+        F: FnOnce(Arc<Self>) -> W,
+        W: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        if deliveries.len() >= AT_ONCE || !self.in_flight().insert(key.clone()) {
             return;
         }
-        let this = Arc::clone(self);
+        let (this, work) = (Arc::clone(self), work(Arc::clone(self)));
         deliveries.spawn(async move {
-            if let Err(error) = this.deliver_next(&run).await {
-                let OwedRun { workspace, model_run_id, .. } = &run;
-                tracing::warn!(workspace, %model_run_id, "cannot record a delivery: {error}");
+            if let Err(error) = work.await {
+                tracing::warn!(workspace = key.0, model_run_id = %key.1, "cannot record a delivery: {error}");
             }
             this.in_flight().remove(&key);
         });
