@@ -47,7 +47,14 @@ impl Reporter {
         dashboard_url: Option<String>,
     ) -> Self {
         let (in_flight, keys) = (Mutex::default(), Mutex::default());
-        Self { store, labelboxes, settings, dashboard_url, in_flight, keys }
+        Self {
+            store,
+            labelboxes,
+            settings,
+            dashboard_url,
+            in_flight,
+            keys,
+        }
     }
 
     /// Runs until the returned future is dropped.
@@ -85,22 +92,33 @@ impl Reporter {
                 continue;
             }
             let key = (run.workspace.clone(), run.model_run_id.clone());
-            self.start(deliveries, key, |this| async move { this.deliver_next(&run).await });
+            self.start(deliveries, key, |this| async move {
+                this.deliver_next(&run).await
+            });
         }
         for read in self.store.read_backs(now).await? {
             let key = (read.workspace.clone(), read.model_run_id.clone());
-            self.start(deliveries, key, |this| async move { this.read_back(&read).await });
+            self.start(deliveries, key, |this| async move {
+                this.read_back(&read).await
+            });
         }
         let next = self.store.next_report_at().await?;
-        let sleep = next.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        let sleep = next
+            .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
         // What is due and under way wakes the loop by its commit.
         let sleep = if deliveries.is_empty() { sleep } else { None };
-        Ok(sleep.unwrap_or(LONGEST_SLEEP).clamp(Duration::from_millis(10), LONGEST_SLEEP))
+        Ok(sleep
+            .unwrap_or(LONGEST_SLEEP)
+            .clamp(Duration::from_millis(10), LONGEST_SLEEP))
     }
 
     /// Starts one piece of work for a run, unless one is under way already.
-    fn start<F, W>(self: &Arc<Self>, deliveries: &mut JoinSet<()>, key: (String, ModelRunId), work: F)
-    where
+    fn start<F, W>(
+        self: &Arc<Self>,
+        deliveries: &mut JoinSet<()>,
+        key: (String, ModelRunId),
+        work: F,
+    ) where
         F: FnOnce(Arc<Self>) -> W,
         W: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
@@ -117,7 +135,9 @@ impl Reporter {
     }
 
     fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<(String, ModelRunId)>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A key file that changed makes its workspace's reports due at once.
@@ -129,7 +149,10 @@ impl Reporter {
                 keys.insert(workspace.clone(), now)
             };
             if before.is_some_and(|before| before != now) {
-                tracing::info!(workspace, "the API key has changed: its reports are tried again now");
+                tracing::info!(
+                    workspace,
+                    "the API key has changed: its reports are tried again now"
+                );
                 self.store.unpark_workspace(workspace.clone()).await?;
             }
         }
@@ -138,6 +161,8 @@ impl Reporter {
 
     /// The link to a job, if people can see it somewhere.
     fn link(&self, job: JobId) -> Option<String> {
-        self.dashboard_url.as_ref().map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
+        self.dashboard_url
+            .as_ref()
+            .map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
     }
 }

@@ -26,8 +26,10 @@ const OURS: &[JobState] = &[JobState::Accepted];
 const AT_ONCE: usize = 64;
 
 /// Between questions that Labelbox did not answer: 2 s, 4 s, 8 s, … 2 min.
-const QUESTION_BACKOFF: Backoff =
-    Backoff { first: Duration::from_secs(2), most: Duration::from_secs(120) };
+const QUESTION_BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(2),
+    most: Duration::from_secs(120),
+};
 
 /// The loop looks at least this often, whatever the clocks and notifications do.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -55,7 +57,13 @@ impl Transfer {
     /// Takes the clients by the names of their workspaces.
     #[must_use]
     pub fn new(store: Store, jobs_dir: PathBuf, labelboxes: BTreeMap<String, Labelbox>) -> Self {
-        Self { store, jobs_dir, labelboxes, in_flight: Mutex::default(), failures: Mutex::default() }
+        Self {
+            store,
+            jobs_dir,
+            labelboxes,
+            in_flight: Mutex::default(),
+            failures: Mutex::default(),
+        }
     }
 
     /// Runs until the returned future is dropped.
@@ -84,7 +92,15 @@ impl Transfer {
         if free == 0 {
             return Ok(());
         }
-        let due = self.store.due(OURS, None, Timestamp::now(), u32::try_from(2 * AT_ONCE).unwrap_or(128)).await?;
+        let due = self
+            .store
+            .due(
+                OURS,
+                None,
+                Timestamp::now(),
+                u32::try_from(2 * AT_ONCE).unwrap_or(128),
+            )
+            .await?;
         for job in due {
             if steps.len() >= AT_ONCE || !lock(&self.in_flight).insert(job.id) {
                 continue;
@@ -94,8 +110,12 @@ impl Transfer {
                 let id = job.id;
                 match this.make_ready(job).await {
                     Ok(()) => {}
-                    Err(StoreError::Stale) => tracing::debug!(job_id = %id, "the job changed meanwhile"),
-                    Err(error) => tracing::warn!(job_id = %id, "cannot make the job ready: {error}"),
+                    Err(StoreError::Stale) => {
+                        tracing::debug!(job_id = %id, "the job changed meanwhile")
+                    }
+                    Err(error) => {
+                        tracing::warn!(job_id = %id, "cannot make the job ready: {error}")
+                    }
                 }
                 lock(&this.in_flight).remove(&id);
             });
@@ -108,12 +128,18 @@ impl Transfer {
         let now = Timestamp::now();
         let change = match self.ask_labelbox(&job).await {
             Answer::Later(reason) => return self.wait(job, reason).await,
-            Answer::No(message) => Change::Fail { cause: Cause::Preflight, message },
+            Answer::No(message) => Change::Fail {
+                cause: Cause::Preflight,
+                message,
+            },
             Answer::Fine => match self.lay_out(&job).await? {
                 Ok(()) => Change::Queue,
                 Err(error) => {
                     let message = format!("cannot write the job directory: {error}");
-                    Change::Fail { cause: Cause::Infra, message }
+                    Change::Fail {
+                        cause: Cause::Infra,
+                        message,
+                    }
                 }
             },
         };
@@ -136,9 +162,9 @@ impl Transfer {
                 job.workspace
             )),
             Ok(Some(found)) => match (&job.model_id, &found.model_id) {
-                (Some(asked), Some(owner)) if asked != owner => {
-                    Answer::No(format!("model run {run} belongs to model {owner}, not to {asked}"))
-                }
+                (Some(asked), Some(owner)) if asked != owner => Answer::No(format!(
+                    "model run {run} belongs to model {owner}, not to {asked}"
+                )),
                 _ => Answer::Fine,
             },
         }
@@ -164,9 +190,15 @@ impl Transfer {
         let reason = Some(reason);
         let job = match job.waiting == reason {
             true => job,
-            false => self.store.change(&job, vec![Change::Wait(reason)], now).await?,
+            false => {
+                self.store
+                    .change(&job, vec![Change::Wait(reason)], now)
+                    .await?
+            }
         };
-        self.store.check_again(&[job], now + QUESTION_BACKOFF.delay(failures)).await
+        self.store
+            .check_again(&[job], now + QUESTION_BACKOFF.delay(failures))
+            .await
     }
 }
 
