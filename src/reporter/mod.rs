@@ -7,7 +7,7 @@ mod delivery;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -22,6 +22,9 @@ use crate::{
 
 /// Deliveries under way at once.
 const AT_ONCE: usize = 16;
+
+/// How often the API keys are looked at: a file may have been replaced.
+const KEY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The loop looks at least this often: a clock that was set back delays nothing for longer.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -62,10 +65,17 @@ impl Reporter {
         let this = Arc::new(self);
         let mut changes = this.store.changes();
         let mut deliveries = JoinSet::new();
+        let mut keys_read: Option<Instant> = None;
         loop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
             while deliveries.try_join_next().is_some() {}
+            if keys_read.is_none_or(|at| at.elapsed() >= KEY_INTERVAL) {
+                keys_read = Some(Instant::now());
+                if let Err(error) = this.notice_new_keys().await {
+                    tracing::warn!("cannot unpark a workspace: {error}");
+                }
+            }
             let sleep = match this.turn(&mut deliveries).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -83,7 +93,6 @@ impl Reporter {
 
     /// Starts a delivery for each run that may be tried now; answers how long nothing needs to be done.
     async fn turn(self: &Arc<Self>, deliveries: &mut JoinSet<()>) -> Result<Duration, StoreError> {
-        self.notice_new_keys().await?;
         let now = Timestamp::now();
         let mut tried_parked = HashSet::new();
         for run in self.store.owed_runs(now, 256).await? {
@@ -142,18 +151,13 @@ impl Reporter {
 
     /// A key file that changed makes its workspace's reports due at once.
     async fn notice_new_keys(&self) -> Result<(), StoreError> {
-        for (workspace, labelbox) in &self.labelboxes {
-            let now = labelbox.key_fingerprint();
-            let before = {
-                let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-                keys.insert(workspace.clone(), now)
-            };
+        for (workspace, labelbox) in self.labelboxes.clone() {
+            let read = tokio::task::spawn_blocking(move || labelbox.key_fingerprint());
+            let Ok(now) = read.await else { continue };
+            let before = self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(workspace.clone(), now);
             if before.is_some_and(|before| before != now) {
-                tracing::info!(
-                    workspace,
-                    "the API key has changed: its reports are tried again now"
-                );
-                self.store.unpark_workspace(workspace.clone()).await?;
+                tracing::info!(workspace, "the API key has changed: its reports are tried again now");
+                self.store.unpark_workspace(workspace).await?;
             }
         }
         Ok(())
