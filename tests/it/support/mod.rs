@@ -1,0 +1,4 @@
+//! What several subjects share.
+
+pub(crate) mod labelbox_door;
+pub(crate) mod raw_http;
