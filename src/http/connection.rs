@@ -47,6 +47,7 @@ pub(super) async fn converse<S, B>(
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    // Each request under way holds a weak reference, from its head to the last byte of its answer.
     let under_way = Arc::new(());
     let guards = Arc::clone(&under_way);
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -57,7 +58,11 @@ pub(super) async fn converse<S, B>(
             Ok::<_, Infallible>(response.map(|body| UnderWay { body, guard }))
         })
     });
-    let socket = TokioIo::new(Socket::new(stream, limits.header_timeout));
+    let socket = TokioIo::new(Socket::new(
+        stream,
+        limits.header_timeout,
+        Arc::clone(&under_way),
+    ));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)

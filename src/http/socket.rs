@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,15 +24,26 @@ const LINGER_BYTES: u64 = 1024 * 1024;
 pub(super) struct Socket {
     stream: TcpStream,
     patience: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    under_way: Arc<()>,
+    stall: Option<Stall>,
+}
+
+/// A write that waits for the client; an answer that is not out yet counts as under way.
+#[derive(Debug)]
+struct Stall {
+    limit: Pin<Box<Sleep>>,
+    #[expect(dead_code, reason = "its life is what counts")]
+    guard: Weak<()>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+    /// Wraps `stream`; while a write waits, a weak reference to `under_way` lives.
+    pub(super) fn new(stream: TcpStream, patience: Duration, under_way: Arc<()>) -> Self {
         Self {
             stream,
             patience,
-            stalled: None,
+            under_way,
+            stall: None,
         }
     }
 
@@ -55,12 +67,14 @@ impl Socket {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.stall = None;
             return written;
         }
-        let patience = self.patience;
-        let sleep = (self.stalled).get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(sleep.as_mut().poll(context));
+        let stall = self.stall.get_or_insert_with(|| Stall {
+            limit: Box::pin(tokio::time::sleep(self.patience)),
+            guard: Arc::downgrade(&self.under_way),
+        });
+        ready!(stall.limit.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -26,7 +26,7 @@ use trainhook::{
     signature::{WebhookSecrets, sign},
 };
 
-use super::raw_http::PATIENCE;
+use super::raw_http::{Answer, PATIENCE, ask};
 
 pub(crate) const SECRET: &str = "test_secret";
 pub(crate) const MAX_BODY: u64 = 64 * 1024;
@@ -205,4 +205,28 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
 /// The signature header's value that Labelbox would send.
 pub(crate) fn signed(secret: &str, body: &[u8]) -> String {
     sign(&Secret::new(secret), body)
+}
+
+/// Asks for the list of models, signed.
+pub(crate) async fn list(door: &Door, path: &str, secret: &str) -> Answer {
+    let signature = signed(secret, b"");
+    ask(
+        door.address,
+        "GET",
+        path,
+        &[("X-Hub-Signature", &signature)],
+        None,
+    )
+    .await
+}
+
+/// Refused with `status` and `code`, its message holding `word`; nothing was accepted.
+pub(crate) fn assert_refused(door: &Door, answer: &Answer, status: u16, code: &str, word: &str) {
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (status, code),
+        "{answer:?}"
+    );
+    assert!(answer.body.contains(word), "{word:?} not in {answer:?}");
+    assert!(door.accepted().is_empty());
 }

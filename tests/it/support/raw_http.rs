@@ -116,6 +116,17 @@ impl Client {
         Some(answer)
     }
 
+    /// Waits until an answer begins.
+    pub(crate) async fn begun(&mut self) {
+        assert!(self.read_more().await, "an answer before the end");
+    }
+
+    /// Everything up to the end of the connection, as it came.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.read_more().await {}
+        String::from_utf8(std::mem::take(&mut self.read)).expect("UTF-8")
+    }
+
     /// Waits until the other side has closed, without a further answer.
     pub(crate) async fn closed(&mut self) {
         while self.read_more().await {}
@@ -128,7 +139,7 @@ impl Client {
 
     /// Reads what is there; false at the end, be it orderly or a reset.
     async fn read_more(&mut self) -> bool {
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 64 * 1024];
         let read = timeout(PATIENCE, self.stream.read(&mut buffer)).await;
         let count = read
             .expect("something to read, or the end, in time")
