@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod executor;
+pub mod http;
 pub mod job;
 pub mod job_dir;
 pub mod labelbox;

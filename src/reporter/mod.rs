@@ -154,9 +154,16 @@ impl Reporter {
         for (workspace, labelbox) in self.labelboxes.clone() {
             let read = tokio::task::spawn_blocking(move || labelbox.key_fingerprint());
             let Ok(now) = read.await else { continue };
-            let before = self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(workspace.clone(), now);
+            let before = self
+                .keys
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(workspace.clone(), now);
             if before.is_some_and(|before| before != now) {
-                tracing::info!(workspace, "the API key has changed: its reports are tried again now");
+                tracing::info!(
+                    workspace,
+                    "the API key has changed: its reports are tried again now"
+                );
                 self.store.unpark_workspace(workspace).await?;
             }
         }
