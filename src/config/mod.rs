@@ -1,5 +1,6 @@
 //! `models.toml`, understood: every mistake reported at once, secrets only by reference.
 
+mod reader;
 mod secret;
 mod table;
 mod units;
@@ -10,9 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::Cause;
 
+pub use reader::{Parsed, ReadError, parse, read};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use table::{Mistake, Table};
 pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+/// An attempt whose engine has not answered for this long is lost, unless the executor says otherwise.
+const DEFAULT_LOST_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Everything `models.toml` says, with defaults filled in and paths made absolute.
 #[derive(Debug, Clone)]

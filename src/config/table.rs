@@ -1,5 +1,14 @@
 //! A table of the file with its positions, handed to executors that read their own settings.
 
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::units::{parse_duration, parse_size};
+
 /// One mistake of `models.toml`: where, which key, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {key}: {text}")]
@@ -13,5 +22,398 @@ pub struct Mistake {
 }
 
 /// A table of `models.toml` that remembers where each key stands.
+///
+/// Each getter takes its key out of the table; a value of the wrong form becomes a [`Mistake`] with its
+/// line, and the getter answers none. [`Table::finish`] adds a mistake for every key that nobody took.
+///
+/// ```
+/// # use trainhook::config::{Mistake, Table};
+/// fn build(table: &mut Table) -> Result<String, Vec<Mistake>> {
+///     let partition = table.required_string("partition");
+///     let patience = table.duration("patience");
+///     match (partition, table.finish()) {
+///         (Some(partition), mistakes) if mistakes.is_empty() => Ok(format!("{partition} {patience:?}")),
+///         (_, mistakes) => Err(mistakes),
+///     }
+/// }
+/// let mut table = Table::parse("partition = \"a100\"\npatiense = \"2h\"").unwrap();
+/// let mistakes = build(&mut table).unwrap_err();
+/// assert_eq!(mistakes[0].to_string(), "line 2: patiense: unknown key; only these are known here: partition, patience");
+/// ```
 #[derive(Debug, Clone, Default)]
-pub struct Table {}
+pub struct Table {
+    prefix: String,
+    head: usize,
+    values: BTreeMap<String, Value>,
+    order: Vec<String>,
+    taken: BTreeMap<String, usize>,
+    asked: Vec<String>,
+    mistakes: Vec<Mistake>,
+}
+
+/// A value with the line it begins on.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) line: usize,
+    pub(super) content: Content,
+}
+
+/// What `models.toml` can hold; tables keep the positions of their keys.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    List(Vec<Value>),
+    Table(Table),
+    Other,
+}
+
+impl Content {
+    /// In words, for mistakes.
+    pub(super) const fn describe(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a text",
+            Self::Integer(_) => "a whole number",
+            Self::Float(_) => "a number with a point",
+            Self::Bool(_) => "true or false",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Other => "a date",
+        }
+    }
+}
+
+impl Table {
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// The first place at which it is no TOML.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        let lines = Lines::of(text);
+        let parsed = DeTable::parse(text).map_err(|error| Mistake {
+            line: error.span().map_or(1, |span| lines.line_of(&span)),
+            key: "syntax".to_owned(),
+            text: error.message().replace('\n', "; "),
+        })?;
+        Ok(Self::build(String::new(), 1, parsed.get_ref(), &lines))
+    }
+
+    fn build(prefix: String, head: usize, table: &DeTable<'_>, lines: &Lines) -> Self {
+        let mut built = Self {
+            prefix,
+            head,
+            ..Self::default()
+        };
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            let line = lines.line_of(&key.span());
+            let content = built.content(&name, line, value.get_ref(), lines);
+            built.order.push(name.clone());
+            built.values.insert(name, Value { line, content });
+        }
+        built
+    }
+
+    fn content(&self, name: &str, line: usize, value: &DeValue<'_>, lines: &Lines) -> Content {
+        let element = |value: &Spanned<DeValue<'_>>| {
+            let line = lines.line_of(&value.span());
+            Value {
+                line,
+                content: self.content(name, line, value.get_ref(), lines),
+            }
+        };
+        match value {
+            DeValue::String(text) => Content::Text(text.to_string()),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or(Content::Other, Content::Integer),
+            DeValue::Float(number) => number
+                .as_str()
+                .parse()
+                .map_or(Content::Other, Content::Float),
+            DeValue::Boolean(value) => Content::Bool(*value),
+            DeValue::Datetime(_) => Content::Other,
+            DeValue::Array(elements) => Content::List(elements.iter().map(element).collect()),
+            DeValue::Table(table) => {
+                Content::Table(Self::build(self.path(name), line, table, lines))
+            }
+        }
+    }
+
+    /// The key with its tables.
+    fn path(&self, key: &str) -> String {
+        if self.prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.prefix)
+        }
+    }
+
+    /// The keys that nobody has taken yet, in the order of the file.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.order
+            .iter()
+            .map(String::as_str)
+            .filter(|key| self.values.contains_key(*key))
+    }
+
+    /// Whether the key is there and not taken yet.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// Notes a mistake at `key`, or at the table's head if the key is not there.
+    pub fn mistake(&mut self, key: &str, text: impl Into<String>) {
+        let line = self
+            .values
+            .get(key)
+            .map(|value| value.line)
+            .or_else(|| self.taken.get(key).copied());
+        self.mistakes.push(Mistake {
+            line: line.unwrap_or(self.head),
+            key: self.path(key),
+            text: text.into(),
+        });
+    }
+
+    /// A text.
+    pub fn string(&mut self, key: &str) -> Option<String> {
+        self.take_as(key, "a text", |content| match content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// A text that must be there.
+    pub fn required_string(&mut self, key: &str) -> Option<String> {
+        if !self.has(key) {
+            self.asked.push(key.to_owned());
+            self.mistake(key, "is missing: it must be a text");
+            return None;
+        }
+        self.string(key)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        self.take_as(key, "true or false", |content| match content {
+            Content::Bool(value) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// A whole number within `range`.
+    pub fn integer(&mut self, key: &str, range: Range<u32>) -> Option<u32> {
+        let wanted = format!("a whole number from {} to {}", range.start, range.end - 1);
+        self.take_as(key, &wanted, |content| match content {
+            Content::Integer(number) => u32::try_from(number)
+                .ok()
+                .filter(|number| range.contains(number)),
+            _ => None,
+        })
+    }
+
+    /// A duration: `"90s"`, `"2h"`.
+    pub fn duration(&mut self, key: &str) -> Option<Duration> {
+        self.take_as(
+            key,
+            "a duration such as \"90s\", \"5m\", \"2h\" or \"7d\"",
+            |content| match content {
+                Content::Text(text) => parse_duration(&text),
+                _ => None,
+            },
+        )
+    }
+
+    /// A duration, or `"none"` for no limit: `Some(None)` then.
+    pub fn limit(&mut self, key: &str) -> Option<Option<Duration>> {
+        self.take_as(
+            key,
+            "a duration such as \"90s\" or \"2h\", or \"none\"",
+            |content| match content {
+                Content::Text(text) if text == "none" => Some(None),
+                Content::Text(text) => parse_duration(&text).map(Some),
+                _ => None,
+            },
+        )
+    }
+
+    /// A size in bytes: `"64KB"`, `"1GB"`, `"512MiB"`.
+    pub fn size(&mut self, key: &str) -> Option<u64> {
+        self.take_as(
+            key,
+            "a size such as \"64KB\", \"1GB\" or \"512MiB\"",
+            |content| match content {
+                Content::Text(text) => parse_size(&text),
+                _ => None,
+            },
+        )
+    }
+
+    /// A list of texts.
+    pub fn strings(&mut self, key: &str) -> Option<Vec<String>> {
+        let text = |value: Value| match value.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        };
+        self.take_as(key, "a list of texts", |content| match content {
+            Content::List(values) => values.into_iter().map(text).collect(),
+            _ => None,
+        })
+    }
+
+    /// A table of its own; hand its mistakes back with [`Table::adopt`].
+    pub fn table(&mut self, key: &str) -> Option<Self> {
+        self.take_as(key, "a table", |content| match content {
+            Content::Table(table) => Some(table),
+            _ => None,
+        })
+    }
+
+    /// Any value, for keys that take more than one form.
+    pub fn value(&mut self, key: &str) -> Option<toml::Value> {
+        let value = self.take(key)?;
+        Some(plain(value.content))
+    }
+
+    /// Takes over the mistakes of a table that was taken out of this one, unknown keys included.
+    pub fn adopt(&mut self, mut table: Self) {
+        self.mistakes.append(&mut table.finish());
+    }
+
+    /// Whether the key stood in the table, taken or not.
+    pub(super) fn was_given(&self, key: &str) -> bool {
+        self.has(key) || self.taken.contains_key(key)
+    }
+
+    /// Takes over mistakes that were found elsewhere.
+    pub(super) fn add(&mut self, mut mistakes: Vec<Mistake>) {
+        self.mistakes.append(&mut mistakes);
+    }
+
+    /// Takes the mistakes so far; what nobody has taken yet is not judged.
+    pub(super) fn take_mistakes(&mut self) -> Vec<Mistake> {
+        std::mem::take(&mut self.mistakes)
+    }
+
+    /// Takes all mistakes, those for unknown keys included, in the order of the file.
+    pub fn finish(&mut self) -> Vec<Mistake> {
+        let unknown: Vec<String> = self.keys().map(str::to_owned).collect();
+        for key in unknown {
+            let text = match nearest(&key, &self.asked) {
+                Some(near) if !self.taken.contains_key(near) => {
+                    format!("unknown key; did you mean `{near}`?")
+                }
+                _ => format!("unknown key; only these are known here: {}", self.known()),
+            };
+            self.mistake(&key, text);
+            self.values.remove(&key);
+        }
+        let mut mistakes = std::mem::take(&mut self.mistakes);
+        mistakes.sort_by_key(|mistake| mistake.line);
+        mistakes
+    }
+
+    fn known(&self) -> String {
+        let mut known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
+        known.sort_unstable();
+        known.dedup();
+        known.join(", ")
+    }
+
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+        self.asked.push(key.to_owned());
+        let value = self.values.remove(key)?;
+        self.taken.insert(key.to_owned(), value.line);
+        Some(value)
+    }
+
+    fn take_as<T>(
+        &mut self,
+        key: &str,
+        wanted: &str,
+        read: impl FnOnce(Content) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let found = value.content.describe();
+        let read = read(value.content);
+        if read.is_none() {
+            let same = wanted.starts_with(found);
+            let text = if same {
+                format!("must be {wanted}")
+            } else {
+                format!("must be {wanted}, not {found}")
+            };
+            self.mistake(key, text);
+        }
+        read
+    }
+}
+
+fn plain(content: Content) -> toml::Value {
+    match content {
+        Content::Text(text) => text.into(),
+        Content::Integer(number) => number.into(),
+        Content::Float(number) => number.into(),
+        Content::Bool(value) => value.into(),
+        Content::Other => "a date".into(),
+        Content::List(values) => values
+            .into_iter()
+            .map(|value| plain(value.content))
+            .collect::<Vec<_>>()
+            .into(),
+        Content::Table(table) => {
+            let entries = table
+                .values
+                .into_iter()
+                .map(|(key, value)| (key, plain(value.content)));
+            toml::Value::Table(entries.collect())
+        }
+    }
+}
+
+/// The known key that differs by at most two letters, if there is one.
+fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a str> {
+    let near = known
+        .iter()
+        .map(|other| (distance(key, other), other.as_str()));
+    near.filter(|(distance, other)| *distance <= 2 && *distance < other.len())
+        .min()
+        .map(|(_, other)| other)
+}
+
+/// Letters to change, add or remove to get from one text to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// Where lines begin, to turn offsets into line numbers.
+#[derive(Debug, Clone)]
+struct Lines {
+    starts: Arc<[usize]>,
+}
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            starts: std::iter::once(0).chain(newlines).collect(),
+        }
+    }
+
+    fn line_of(&self, span: &Range<usize>) -> usize {
+        self.starts.partition_point(|start| *start <= span.start)
+    }
+}

@@ -111,10 +111,10 @@ impl Transfer {
                 match this.make_ready(job).await {
                     Ok(()) => {}
                     Err(StoreError::Stale) => {
-                        tracing::debug!(job_id = %id, "the job changed meanwhile")
+                        tracing::debug!(job_id = %id, "the job changed meanwhile");
                     }
                     Err(error) => {
-                        tracing::warn!(job_id = %id, "cannot make the job ready: {error}")
+                        tracing::warn!(job_id = %id, "cannot make the job ready: {error}");
                     }
                 }
                 lock(&this.in_flight).remove(&id);

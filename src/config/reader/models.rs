@@ -1,0 +1,303 @@
+//! `[models.<slug>]`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use super::{Found, is_env_name, named_tables, secret_in};
+use crate::{
+    config::{
+        EnvValue, ModelEntry, ParamValue, Params, Resources, Retry, Table,
+        table::{Content, Value},
+    },
+    job::Cause,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const RUN_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+const CANCEL_GRACE: Duration = Duration::from_secs(30);
+const LOG_LIMIT: u64 = 64 << 20;
+const SMALLEST_LOG: u64 = 64 << 10;
+const LONGEST_TITLE: usize = 200;
+
+pub(super) fn models(
+    root: &mut Table,
+    base: &Path,
+    executors: &BTreeSet<&str>,
+) -> Vec<Found<ModelEntry>> {
+    let mut models: Vec<Found<ModelEntry>> = Vec::new();
+    for (slug, line, mut table) in named_tables(root, "models", "a model type that Labelbox lists")
+    {
+        if !slug
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+        {
+            table.mistake(
+                "",
+                "a model's name is made of a-z, 0-9, - and _; put any other text into its title",
+            );
+        }
+        let entry = model(&slug, &mut table, base, executors);
+        if models.iter().any(|other| other.value.title == entry.title) {
+            let text = format!(
+                "another model has the title {:?}: Labelbox could not tell them apart",
+                entry.title
+            );
+            table.mistake("title", text);
+        }
+        root.adopt(table);
+        models.push(Found { line, value: entry });
+    }
+    models
+}
+
+fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>) -> ModelEntry {
+    let params = params(table);
+    let milliseconds = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let run_timeout = table.limit("run_timeout").unwrap_or(Some(RUN_TIMEOUT));
+    let queue_timeout = table.limit("queue_timeout").unwrap_or(Some(QUEUE_TIMEOUT));
+    ModelEntry {
+        slug: slug.to_owned(),
+        title: title(slug, table),
+        executor: executor(table, executors),
+        command: command(table, &params),
+        workdir: table
+            .string("workdir")
+            .map_or_else(|| base.to_owned(), |workdir| base.join(workdir)),
+        env: env(table, base),
+        env_pass: env_pass(table),
+        params,
+        resources: resources(table),
+        run_timeout_ms: run_timeout.map(milliseconds),
+        queue_timeout_ms: queue_timeout.map(milliseconds),
+        cancel_grace_ms: milliseconds(
+            table
+                .duration("cancel_grace")
+                .unwrap_or(CANCEL_GRACE)
+                .min(HOUR),
+        ),
+        retry: retry(table),
+        log_limit: log_limit(table),
+        max_running: table.integer("max_running", 1..10_001),
+        export: table.boolean("export").unwrap_or(true),
+    }
+}
+
+fn title(slug: &str, table: &mut Table) -> String {
+    let title = table.string("title").unwrap_or_else(|| slug.to_owned());
+    let fits = (1..=LONGEST_TITLE).contains(&title.chars().count())
+        && !title.chars().any(char::is_control);
+    if !fits {
+        table.mistake(
+            "title",
+            format!("must be 1 to {LONGEST_TITLE} printable characters"),
+        );
+    }
+    title
+}
+
+fn executor(table: &mut Table, executors: &BTreeSet<&str>) -> String {
+    let Some(executor) = table.required_string("executor") else {
+        return String::new();
+    };
+    if !executors.contains(executor.as_str()) {
+        let known: Vec<&str> = executors.iter().copied().collect();
+        let text = format!(
+            "there is no [executors.{executor}]; those that exist: {}",
+            known.join(", ")
+        );
+        table.mistake("executor", text);
+    }
+    executor
+}
+
+fn command(table: &mut Table, params: &Params) -> Vec<String> {
+    if !table.has("command") {
+        table.mistake(
+            "command",
+            "is missing: it must be a list of a program and its arguments",
+        );
+    }
+    let command = table.strings("command").unwrap_or_default();
+    if table.was_given("command") && command.first().is_none_or(String::is_empty) {
+        table.mistake(
+            "command",
+            "must name a program, such as [\"python3\", \"train.py\"]",
+        );
+    }
+    for argument in &command {
+        if argument.contains('\0') {
+            table.mistake("command", "an argument cannot hold a zero byte");
+        }
+        for placeholder in placeholders(argument) {
+            let known = ["data_dir", "out_dir", "checkpoint_dir"].contains(&placeholder)
+                || placeholder
+                    .strip_prefix("params.")
+                    .is_some_and(|name| params.get(name).is_some());
+            if !known {
+                let text = format!(
+                    "{{{placeholder}}} stands for nothing: use {{params.<name>}} of this model's params, {{data_dir}}, \
+                     {{out_dir}} or {{checkpoint_dir}}, and {{{{ }}}} for braces as such"
+                );
+                table.mistake("command", text);
+            }
+        }
+    }
+    command
+}
+
+/// The names between single braces; `{{` and `}}` are braces as such. An open brace is a name, too, so
+/// that it is refused.
+fn placeholders(argument: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = argument;
+    while let Some(at) = rest.find('{') {
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('{') {
+            rest = after;
+            continue;
+        }
+        let end = rest.find('}').unwrap_or(rest.len());
+        names.push(&rest[..end]);
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    names
+}
+
+fn params(table: &mut Table) -> Params {
+    let Some(mut given) = table.table("params") else {
+        return Params::default();
+    };
+    let names: Vec<String> = given.keys().map(str::to_owned).collect();
+    let mut params = Vec::new();
+    for name in names {
+        let Some(Value { content, .. }) = given.take(&name) else {
+            continue;
+        };
+        if !is_env_name(&name) {
+            given.mistake(&name, "a parameter's name is made of letters, digits and _");
+        }
+        match content {
+            Content::Bool(value) => params.push((name, ParamValue::Bool(value))),
+            Content::Integer(value) => params.push((name, ParamValue::Integer(value))),
+            Content::Float(value) if value.is_finite() => {
+                params.push((name, ParamValue::Float(value)))
+            }
+            Content::Text(value) if !value.contains('\0') => {
+                params.push((name, ParamValue::Text(value)))
+            }
+            other => {
+                let text = format!(
+                    "must be a text, a number, true or false, not {}",
+                    other.describe()
+                );
+                given.mistake(&name, text);
+            }
+        }
+    }
+    table.adopt(given);
+    Params(params)
+}
+
+fn env(table: &mut Table, base: &Path) -> BTreeMap<String, EnvValue> {
+    let Some(mut given) = table.table("env") else {
+        return BTreeMap::new();
+    };
+    let names: Vec<String> = given.keys().map(str::to_owned).collect();
+    let mut env = BTreeMap::new();
+    for name in names {
+        let Some(Value { content, .. }) = given.take(&name) else {
+            continue;
+        };
+        if !is_env_name(&name) || name.starts_with("TRAINHOOK_") {
+            given.mistake(
+                &name,
+                "is no name for a variable of a job (TRAINHOOK_… are ours)",
+            );
+        }
+        let value = match content {
+            Content::Text(text) if !text.contains('\0') => Some(EnvValue::Text(text)),
+            Content::Table(inner) => secret_in(inner, base).map(EnvValue::Secret),
+            _ => None,
+        };
+        match value {
+            Some(value) => drop(env.insert(name, value)),
+            None => given.mistake(
+                &name,
+                "must be a text, { env = \"NAME\" } or { file = \"PATH\" }",
+            ),
+        }
+    }
+    table.adopt(given);
+    env
+}
+
+fn env_pass(table: &mut Table) -> Vec<String> {
+    let names = table.strings("env_pass").unwrap_or_default();
+    if names.iter().any(|name| !is_env_name(name)) {
+        table.mistake(
+            "env_pass",
+            "must be a list of names of environment variables",
+        );
+    }
+    names
+}
+
+fn resources(table: &mut Table) -> Resources {
+    let Some(mut given) = table.table("resources") else {
+        return Resources::default();
+    };
+    let resources = Resources {
+        gpus: given.integer("gpus", 0..1025).unwrap_or(0),
+        cpus: given.integer("cpus", 1..100_001),
+        memory: given.size("memory"),
+    };
+    table.adopt(given);
+    resources
+}
+
+fn retry(table: &mut Table) -> Retry {
+    let infrastructure = || {
+        Cause::ALL
+            .iter()
+            .copied()
+            .filter(|cause| cause.is_infrastructure())
+    };
+    let mut retry = Retry {
+        max: 2,
+        on: infrastructure().collect(),
+        backoff_ms: 30_000,
+    };
+    let Some(mut given) = table.table("retry") else {
+        return retry;
+    };
+    if let Some(max) = given.integer("max", 0..101) {
+        retry.max = max;
+    }
+    if let Some(backoff) = given.duration("backoff") {
+        retry.backoff_ms = u64::try_from(backoff.as_millis()).unwrap_or(u64::MAX);
+    }
+    if let Some(words) = given.strings("on") {
+        let cause = |word: &String| infrastructure().find(|cause| cause.as_str() == word);
+        match words.iter().map(cause).collect() {
+            Some(causes) => retry.on = causes,
+            None => given.mistake(
+                "on",
+                "may hold start_failed, preempted, node_lost and infra only",
+            ),
+        }
+    }
+    table.adopt(given);
+    retry
+}
+
+fn log_limit(table: &mut Table) -> u64 {
+    let limit = table.size("log_limit").unwrap_or(LOG_LIMIT);
+    if limit < SMALLEST_LOG {
+        table.mistake("log_limit", "must be at least 64KiB");
+    }
+    limit
+}

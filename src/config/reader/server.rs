@@ -1,0 +1,101 @@
+//! `[server]` and `[reporting]`.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use crate::config::{ReportingConfig, ServerConfig, Table};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
+    let mut table = root.table("server").unwrap_or_default();
+    let listen = address(&mut table, "listen", 8080);
+    let admin_listen = address(&mut table, "admin_listen", 8081);
+    let plain_http = table.boolean("plain_http").unwrap_or(false);
+    if !listen.ip().is_loopback() && !plain_http {
+        table.mistake(
+            "listen",
+            "is reachable from other machines by plain HTTP: listen on 127.0.0.1 behind a proxy with TLS, \
+             or write plain_http = true if that is wanted",
+        );
+    }
+    if !admin_listen.ip().is_loopback() {
+        table.mistake(
+            "admin_listen",
+            "must be a loopback address such as 127.0.0.1:8081",
+        );
+    }
+    if listen == admin_listen && listen.port() != 0 {
+        table.mistake(
+            "admin_listen",
+            "is the same address as listen: choose another port",
+        );
+    }
+    let mut folder =
+        |key: &str, default: &str| base.join(table.string(key).unwrap_or(default.to_owned()));
+    let (state_dir, jobs_dir) = (folder("state_dir", "state"), folder("jobs_dir", "jobs"));
+    if state_dir == jobs_dir {
+        table.mistake(
+            "jobs_dir",
+            "is the same folder as state_dir: choose another one",
+        );
+    }
+    let server = ServerConfig {
+        listen,
+        admin_listen,
+        state_dir,
+        jobs_dir,
+        max_body: table.size("max_body").unwrap_or(1 << 20),
+        header_timeout: patience(&mut table, "header_timeout", 10 * SECOND),
+        body_timeout: patience(&mut table, "body_timeout", 30 * SECOND),
+        max_connections: table.integer("max_connections", 1..100_001).unwrap_or(512),
+        redelivery_window: table.duration("redelivery_window").unwrap_or(10 * SECOND),
+        shutdown_grace: patience(&mut table, "shutdown_grace", 5 * SECOND),
+        dashboard_url: table.string("dashboard_url"),
+    };
+    if server
+        .dashboard_url
+        .as_ref()
+        .is_some_and(|url| !url.starts_with("http"))
+    {
+        table.mistake("dashboard_url", "must begin with http:// or https://");
+    }
+    root.adopt(table);
+    server
+}
+
+pub(super) fn reporting(root: &mut Table) -> ReportingConfig {
+    let mut table = root.table("reporting").unwrap_or_default();
+    let reporting = ReportingConfig {
+        interval: table.duration("interval").unwrap_or(30 * SECOND),
+        timeout: patience(&mut table, "timeout", 60 * SECOND),
+        parked_retry: patience(&mut table, "parked_retry", 300 * SECOND),
+        read_back_after: patience(&mut table, "read_back_after", 120 * SECOND),
+    };
+    root.adopt(table);
+    reporting
+}
+
+/// A duration that must not be zero: nothing could ever be in time.
+fn patience(table: &mut Table, key: &str, default: Duration) -> Duration {
+    match table.duration(key) {
+        Some(Duration::ZERO) => {
+            table.mistake(key, "must be longer than nothing");
+            default
+        }
+        given => given.unwrap_or(default),
+    }
+}
+
+fn address(table: &mut Table, key: &str, default_port: u16) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], default_port));
+    let Some(text) = table.string(key) else {
+        return default;
+    };
+    text.parse().unwrap_or_else(|_| {
+        table.mistake(
+            key,
+            "must be an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
+        );
+        default
+    })
+}

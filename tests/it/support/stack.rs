@@ -1,0 +1,259 @@
+//! The whole circle: the emulator in this process, the real server as a child process, in a folder of its own.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use trainhook::{
+    config::Secret,
+    emulator::{Answer, Click, Emulator, Options, TimelineEntry},
+};
+
+/// Nothing a test waits for takes longer, also on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// The webhook secret of the stack's workspaces.
+pub(crate) const SECRET: &str = "a webhook secret of a good length";
+
+/// The API key that the emulator takes.
+pub(crate) const API_KEY: &str = "an API key that nobody else may see";
+
+/// Emulator, server and their folder.
+pub(crate) struct Stack {
+    pub(crate) emulator: Emulator,
+    pub(crate) server: ServerProcess,
+    pub(crate) folder: TempDir,
+}
+
+/// A server as a child process. Killed when it is dropped; its jobs are ended by [`Stack`].
+pub(crate) struct ServerProcess {
+    pub(crate) child: Child,
+    log: watch::Receiver<Vec<String>>,
+    state_dir: PathBuf,
+}
+
+impl Stack {
+    /// Starts a server with these models, one workspace and one local executor of two slots.
+    pub(crate) async fn start(models: &str) -> Self {
+        let executor = "[executors.local]\nkind = \"local\"\nmax_running = 2\n";
+        Self::start_with(&format!("{executor}{models}")).await
+    }
+
+    /// Starts a server with these executors and models; `[server]`, `[reporting]` and the workspace are given.
+    pub(crate) async fn start_with(rest: &str) -> Self {
+        Self::start_whole(|endpoint| format!("{}\n{}\n{rest}", settings(), workspace("main", "/", endpoint))).await
+    }
+
+    /// Starts a server with the whole file that `file` makes for the emulator's address.
+    pub(crate) async fn start_whole(file: impl FnOnce(&str) -> String) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        listener.set_nonblocking(true).expect("a socket can be non-blocking");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("within a runtime");
+        let options = Options { api_key: Some(Secret::new(API_KEY)) };
+        let emulator = Emulator::start(listener, options).expect("the emulator starts");
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        fs::write(folder.path().join("secret"), SECRET).expect("the folder is writable");
+        fs::write(folder.path().join("key"), API_KEY).expect("the folder is writable");
+        fs::write(folder.path().join("models.toml"), file(&emulator.graphql_url())).expect("the folder is writable");
+        let server = ServerProcess::start(folder.path()).await;
+        Self { emulator, server, folder }
+    }
+
+    /// Starts the server again, as after a crash or a stop.
+    pub(crate) async fn restart(&mut self) {
+        self.server = ServerProcess::start(self.folder.path()).await;
+    }
+
+    /// A fresh model run.
+    pub(crate) fn new_run(&self) -> String {
+        self.emulator.create_model_run(None, "a run").1
+    }
+
+    /// Clicks **Train model** on a run; answers what `POST /model_run` was told.
+    pub(crate) async fn click(&self, run: &str, model_type: &str) -> Answer {
+        self.click_at("", run, model_type).await
+    }
+
+    /// The same, under a workspace's path.
+    pub(crate) async fn click_at(&self, path: &str, run: &str, model_type: &str) -> Answer {
+        let click = Click {
+            url: format!("http://{}{path}", self.server.info()["listen"].as_str().expect("an address")),
+            secret: Secret::new(SECRET),
+            model_run_id: run.to_owned(),
+            model_type: Some(model_type.to_owned()),
+        };
+        let outcome = self.emulator.click(click).await.expect("the server answers");
+        outcome.model_run.expect("the server lists models")
+    }
+
+    /// Waits until Labelbox was told `status` about a run.
+    pub(crate) async fn told(&self, run: &str, status: &str) -> Vec<TimelineEntry> {
+        let told = self.emulator.wait_for(run, LIMIT, |timeline| timeline.iter().any(|entry| entry.status == status));
+        match told.await {
+            Ok(timeline) => timeline,
+            Err(error) => panic!("waiting for {status}: {error}\n{}", self.server.log_text()),
+        }
+    }
+
+    /// Runs a command of the program against the server; answers its standard output.
+    pub(crate) fn trainhook(&self, arguments: &[&str]) -> String {
+        let output = trainhook_in(self.folder.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// What `trainhook jobs show --json` says of a job.
+    pub(crate) fn job(&self, id: &str) -> Value {
+        serde_json::from_str(&self.trainhook(&["jobs", "show", id, "--json"])).expect("JSON")
+    }
+
+    /// The lines of a file of the test's folder; none if it is not there.
+    pub(crate) fn lines(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Lets the commands end that wait for the file `go`.
+    pub(crate) fn go(&self) {
+        fs::write(self.folder.path().join("go"), "").expect("the folder is writable");
+    }
+
+    /// Waits until a file of the test's folder has `count` lines: a command has got that far.
+    pub(crate) async fn wait_for_lines(&self, name: &str, count: usize) -> Vec<String> {
+        let what = format!("{count} lines in {name}");
+        wait_until(&what, || Some(self.lines(name)).filter(|lines| lines.len() >= count)).await
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // Commands outlive the server by design; the test's must not outlive the test.
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        let _ended = Command::new("pkill").args(["-KILL", "-f", &folder]).status();
+    }
+}
+
+impl ServerProcess {
+    /// Starts `trainhook serve` in `folder` and waits until it listens.
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let mut server = Self::spawn(folder);
+        let mut log = server.log.clone();
+        let listening = log.wait_for(|lines| lines.iter().any(|line| line.contains("listening for Labelbox")));
+        match tokio::time::timeout(LIMIT, listening).await {
+            Ok(Ok(_)) => {}
+            _ => panic!("the server did not start: {:?}\n{}", server.child.try_wait(), server.log_text()),
+        }
+        server
+    }
+
+    fn spawn(folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_trainhook"))
+            .arg("serve")
+            .current_dir(folder)
+            .env("TRAINHOOK_LOG", "debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let errors = child.stderr.take().expect("stderr is piped");
+        let (lines, log) = watch::channel(Vec::new());
+        std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                lines.send_modify(|lines| lines.push(line));
+            }
+        });
+        Self { child, log, state_dir: folder.join("state") }
+    }
+
+    /// The server's own words about where it listens.
+    pub(crate) fn info(&self) -> Value {
+        let text = fs::read(self.state_dir.join("server.json")).expect("a running server says where it listens");
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there").success());
+        wait_until("the server's end", || self.child.try_wait().expect("it is our child")).await
+    }
+
+    /// Waits for a line of its log.
+    pub(crate) async fn logged(&self, text: &str) {
+        let mut log = self.log.clone();
+        let logged = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
+        let found = tokio::time::timeout(LIMIT, logged).await;
+        assert!(matches!(found, Ok(Ok(_))), "not logged: {text}\n{}", self.log_text());
+    }
+
+    /// Everything it has logged.
+    pub(crate) fn log_text(&self) -> String {
+        self.log.borrow().iter().fold(String::new(), |mut text, line| {
+            let _infallible = writeln!(text, "{line}");
+            text
+        })
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// `[server]` and `[reporting]` for tests: ports of the kernel's choice, and a short patience.
+pub(crate) fn settings() -> String {
+    "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+     [reporting]\ninterval = \"50ms\"\ntimeout = \"5s\"\nparked_retry = \"500ms\"\nread_back_after = \"1s\"\n"
+        .to_owned()
+}
+
+/// A workspace with the stack's secret and key.
+pub(crate) fn workspace(name: &str, path: &str, endpoint: &str) -> String {
+    format!(
+        "[workspaces.{name}]\npath = \"{path}\"\nwebhook_secrets = [{{ file = \"secret\" }}]\n\
+         api_key = {{ file = \"key\" }}\nendpoint = \"{endpoint}\"\n"
+    )
+}
+
+/// A model whose command is this line of `sh`, with settings of its own.
+pub(crate) fn model(slug: &str, script: &str, settings: &str) -> String {
+    let script = toml::Value::String(script.to_owned());
+    format!(
+        "[models.{slug}]\nexecutor = \"local\"\ncommand = [\"sh\", \"-c\", {script}]\nexport = false\n{settings}\n"
+    )
+}
+
+/// Runs the program in a folder.
+pub(crate) fn trainhook_in(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainhook"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().expect("the program starts")
+}
+
+/// Looks every few milliseconds for something that no channel tells, within the limit.
+pub(crate) async fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "waited too long for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
