@@ -6,4 +6,6 @@ pub mod config;
 pub mod executor;
 pub mod job;
 pub mod job_dir;
+pub mod process;
 pub mod signature;
+pub mod supervisor;
