@@ -12,7 +12,7 @@ mod other;
 #[cfg(not(target_os = "linux"))]
 use other as system;
 
-use std::{fs, io, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeMap, fs, io, os::fd::OwnedFd, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -134,14 +134,17 @@ pub fn processes_of(session: &Session, launch_id: LaunchId) -> Vec<ProcessId> {
 pub fn descendants() -> Vec<ProcessId> {
     let all = system::processes();
     let mut families = vec![std::process::id()];
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
     while let Some(parent) = families.pop() {
         for child in all.iter().filter(|process| process.parent == parent) {
-            families.push(child.id.pid);
-            found.extend(child.is_living().then_some(child.id));
+            // The table changes while it is read: a pid used again must not lead us in circles.
+            if found.insert(child.id.pid, child).is_none() {
+                families.push(child.id.pid);
+            }
         }
     }
-    found
+    let living = found.into_values().filter(|process| process.is_living());
+    living.map(|process| process.id).collect()
 }
 
 /// Waits for every ended child of ours other than `except`, so that it leaves the table of processes.

@@ -103,7 +103,7 @@ async fn another_server_finds_it_watches_it_and_ends_it() {
         second.cancel(&handle, GRACE).await,
         Ok(CancelOutcome::Requested)
     );
-    assert_eq!(second.cancel(&handle, GRACE).await.is_ok(), true);
+    assert!(second.cancel(&handle, GRACE).await.is_ok());
     wait_for_wake(&second, &handle, &wake).await;
     assert!(!lives(command));
     let record = attempt

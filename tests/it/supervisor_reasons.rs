@@ -14,7 +14,7 @@ fn the_failure_file_comes_first() {
 
 #[test]
 fn torchs_error_file_comes_before_the_log() {
-    let script = r#"echo '{"message": {"message": "RuntimeError: NCCL error\nsecond line", "extraInfo": {}}}' > $TORCHELASTIC_ERROR_FILE; echo bye; exit 1"#;
+    let script = r#"printf '%s' '{"message": {"message": "RuntimeError: NCCL error\nsecond line", "extraInfo": {}}}' > $TORCHELASTIC_ERROR_FILE; echo bye; exit 1"#;
     assert_eq!(reason(script), "RuntimeError: NCCL error");
 }
 

@@ -18,20 +18,20 @@ use trainhook::{
 };
 
 /// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_trainhook");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_trainhook");
 
 /// Whatever takes longer has gone wrong.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// An attempt's folder, not yet created, and its request.
-pub struct Attempt {
-    pub root: TempDir,
-    pub request: Request,
+pub(crate) struct Attempt {
+    pub(crate) root: TempDir,
+    pub(crate) request: Request,
 }
 
 impl Attempt {
     /// An attempt whose command is `command`, in a folder of its own.
-    pub fn of(command: &[&str]) -> Self {
+    pub(crate) fn of(command: &[&str]) -> Self {
         let root = TempDir::new().expect("a temporary folder");
         let launch_id = LaunchId {
             job: JobId::new(Timestamp::now()),
@@ -61,23 +61,23 @@ impl Attempt {
     }
 
     /// An attempt whose command is a shell script; `$W` is its workdir.
-    pub fn of_script(script: &str) -> Self {
+    pub(crate) fn of_script(script: &str) -> Self {
         let script = script.replace('{', "{{").replace('}', "}}");
         Self::of(&["sh", "-c", &format!("W=$PWD; {script}")])
     }
 
-    pub fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Request)) -> Self {
         change(&mut self.request);
         self
     }
 
-    pub fn with_param(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with_param(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.request.params.insert(name.to_owned(), value.into());
         self
     }
 
     /// Creates the folder as the server does.
-    pub fn dir(&self) -> AttemptDir {
+    pub(crate) fn dir(&self) -> AttemptDir {
         let job = JobDir::new(self.root.path(), self.request.job_id);
         job.create(b"{}").expect("a job's folder");
         job.create_attempt(&self.request)
@@ -85,12 +85,12 @@ impl Attempt {
     }
 
     /// A file of the command's workdir.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
     /// Runs one supervisor to its end.
-    pub fn run(&self) -> (ExitStatus, ExitRecord) {
+    pub(crate) fn run(&self) -> (ExitStatus, ExitRecord) {
         let dir = self.dir();
         let status = finish(start(&dir));
         let record = dir.read_exit().expect("a readable record");
@@ -98,13 +98,13 @@ impl Attempt {
     }
 
     /// Runs one supervisor to its end and answers with the record's reason.
-    pub fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         self.run().1.reason
     }
 }
 
 /// A supervisor's command line, with little in its environment.
-pub fn supervisor(dir: &AttemptDir) -> Command {
+pub(crate) fn supervisor(dir: &AttemptDir) -> Command {
     let log = File::options()
         .create(true)
         .append(true)
@@ -122,12 +122,12 @@ pub fn supervisor(dir: &AttemptDir) -> Command {
 }
 
 /// Starts a supervisor.
-pub fn start(dir: &AttemptDir) -> Child {
+pub(crate) fn start(dir: &AttemptDir) -> Child {
     supervisor(dir).spawn().expect("a supervisor")
 }
 
 /// Waits for the end of a process of ours.
-pub fn finish(mut child: Child) -> ExitStatus {
+pub(crate) fn finish(mut child: Child) -> ExitStatus {
     let mut status = None;
     wait_for("the supervisor's end", || {
         status = child.try_wait().expect("a child");
@@ -137,7 +137,7 @@ pub fn finish(mut child: Child) -> ExitStatus {
 }
 
 /// Waits until `holds`, and fails if it never does.
-pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < LIMIT, "waited too long for {what}");
@@ -146,7 +146,7 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// The pids that the command wrote into `file`, one a line; waits until there are `count`.
-pub fn pids(file: &Path, count: usize) -> Vec<u32> {
+pub(crate) fn pids(file: &Path, count: usize) -> Vec<u32> {
     let read = || {
         let text = fs::read_to_string(file).unwrap_or_default();
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -160,7 +160,7 @@ pub fn pids(file: &Path, count: usize) -> Vec<u32> {
 }
 
 /// Whether a process runs; one that only waits to be reaped does not.
-pub fn lives(pid: u32) -> bool {
+pub(crate) fn lives(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };

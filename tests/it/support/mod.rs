@@ -1,3 +1,3 @@
 //! What tests share.
 
-pub mod attempts;
+pub(crate) mod attempts;
