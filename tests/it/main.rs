@@ -3,6 +3,7 @@
 mod command_log;
 mod event_command;
 mod local_executor;
+mod processes;
 mod supervisor;
 mod supervisor_reasons;
 mod support;

@@ -344,3 +344,19 @@ fn the_heart_beats_before_the_end() {
     attempt.run();
     assert_eq!(attempt.dir().read_heartbeat().expect("readable"), Some(1));
 }
+
+#[test]
+fn a_supervisor_killed_at_any_moment_leads_to_no_second_run() {
+    for delay in 0..40 {
+        let attempt = Attempt::of_script(COUNTED);
+        let dir = attempt.dir();
+        let mut first = start(&dir);
+        std::thread::sleep(Duration::from_micros(delay * 500));
+        first.kill().expect("a child of ours");
+        finish(first);
+        let claimed = dir.read_claim().expect("readable").is_some();
+        let second = finish(start(&dir)).code();
+        assert_eq!(second, Some(if claimed { 92 } else { 0 }), "after {delay}");
+        assert!(runs(&attempt) <= 1, "after {delay}");
+    }
+}

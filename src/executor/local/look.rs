@@ -32,8 +32,6 @@ struct Place {
     dir: AttemptDir,
     launch_id: LaunchId,
     handle: LocalHandle,
-    /// As the lock file names it, if that is one of here and now.
-    holder: Option<ProcessId>,
 }
 
 /// Who lives there.
@@ -69,7 +67,7 @@ pub(super) fn observe(handle: &Handle) -> Result<Look, QueryError> {
         Life::Locked(supervisor) => place.living(supervisor),
         Life::Unlocked(supervisor) => place.living(Some(supervisor)),
         Life::Over => {
-            let leftovers = !place.leftovers().is_empty();
+            let leftovers = !place.leftovers()?.is_empty();
             let mut look = look(Phase::Gone);
             look.observation.leftovers = leftovers;
             Ok(look)
@@ -110,7 +108,7 @@ pub(super) fn cleanup(handle: &Handle) -> Result<(), QueryError> {
     }
     let begun = Instant::now();
     loop {
-        let left = place.leftovers();
+        let left = place.leftovers()?;
         if left.is_empty() {
             return Ok(());
         }
@@ -136,18 +134,10 @@ impl Place {
             return Ok(None);
         }
         let dir = AttemptDir::at(handle.attempt_dir.clone());
-        let is_here = |holder: &Holder| {
-            holder.launch_id == launch_id
-                && holder.machine_id == handle.machine_id
-                && holder.boot_id == handle.boot_id
-                && holder.pid_namespace == handle.pid_namespace
-        };
-        let holder = dir.read_holder().map_err(unreadable)?.filter(is_here);
         Ok(Some(Self {
             dir,
             launch_id,
             handle,
-            holder: holder.map(|holder| holder.process),
         }))
     }
 
@@ -155,16 +145,30 @@ impl Place {
     /// the second look, and one that ended in between is over.
     fn life(&self) -> Result<Life, QueryError> {
         if self.dir.is_locked().map_err(unreadable)? {
-            return Ok(Life::Locked(self.holder));
+            return Ok(Life::Locked(self.holder()?));
         }
         self.handle.is_of_this_namespace()?;
-        let alive = self.supervisors().find(|supervisor| supervisor.is_alive());
+        let mut supervisors = self.supervisors()?;
+        let alive = supervisors.find(|supervisor| supervisor.is_alive());
         Ok(alive.map_or(Life::Over, Life::Unlocked))
     }
 
     /// The one that was spawned, and the one that took the lock; they differ after a repeated submit.
-    fn supervisors(&self) -> impl Iterator<Item = ProcessId> {
-        std::iter::once(self.handle.supervisor).chain(self.holder)
+    fn supervisors(&self) -> Result<impl Iterator<Item = ProcessId>, QueryError> {
+        let holder = self.holder()?;
+        Ok(std::iter::once(self.handle.supervisor).chain(holder))
+    }
+
+    /// The process that the lock file names, if it is one of here and now.
+    fn holder(&self) -> Result<Option<ProcessId>, QueryError> {
+        let is_here = |holder: &Holder| {
+            holder.launch_id == self.launch_id
+                && holder.machine_id == self.handle.machine_id
+                && holder.boot_id == self.handle.boot_id
+                && holder.pid_namespace == process::pid_namespace()
+        };
+        let holder = self.dir.read_holder().map_err(unreadable)?;
+        Ok(holder.filter(is_here).map(|holder| holder.process))
     }
 
     fn living(&self, supervisor: Option<ProcessId>) -> Result<Look, QueryError> {
@@ -180,18 +184,18 @@ impl Place {
         })
     }
 
-    fn leftovers(&self) -> Vec<ProcessId> {
+    fn leftovers(&self) -> Result<Vec<ProcessId>, QueryError> {
         let beats = self.dir.read_heartbeat().ok().flatten().unwrap_or(0);
         let beats = u32::try_from(beats.saturating_sub(1)).unwrap_or(u32::MAX);
         let alive_for = HEARTBEAT_INTERVAL.saturating_mul(beats);
         let mut left: Vec<ProcessId> = self
-            .supervisors()
+            .supervisors()?
             .map(|supervisor| Session::new(supervisor, alive_for))
             .flat_map(|session| process::processes_of(&session, self.launch_id))
             .collect();
         left.sort_unstable();
         left.dedup();
-        left
+        Ok(left)
     }
 }
 

@@ -64,8 +64,15 @@ impl LocalExecutor {
 #[async_trait]
 impl Executor for LocalExecutor {
     async fn submit(&self, launch: &Launch) -> Result<Handle, SubmitError> {
-        let mut supervisor = spawn::spawn(launch, self.program.as_deref(), &self.gpus)?;
-        let handle = LocalHandle::of_child(supervisor.id(), &launch.attempt_dir);
+        let (owned, program, gpus) = (launch.clone(), self.program.clone(), self.gpus.clone());
+        let spawned = blocking(move || {
+            let supervisor = spawn::spawn(&owned, program.as_deref(), &gpus)?;
+            let handle = LocalHandle::of_child(supervisor.id(), &owned.attempt_dir);
+            Ok((supervisor, handle))
+        });
+        let spawned = spawned.await;
+        let (mut supervisor, handle) =
+            spawned.map_err(|error| SubmitError::Ambiguous(error.0))??;
         let done = self.watchers.enter(launch.id);
         tokio::spawn(async move {
             // The wait only takes it out of the table of processes; how it ended stands in the exit record.
