@@ -1,5 +1,8 @@
 //! The command line: one file a command.
 
+mod event;
+mod supervise;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,12 +19,25 @@ struct Arguments {
 
 // Each variant's doc comment is the command's line in `--help`; one file of this folder a variant.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// From within a training command: tell its stage, progress, metrics, notes, or why it fails.
+    Event(event::Args),
+    /// Runs one attempt's command and records how it ends; started by executors.
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+    /// The command's process before it becomes the command; started by supervisors.
+    #[command(hide = true, name = crate::supervisor::STUB_COMMAND)]
+    SuperviseExec(supervise::StubArgs),
+}
 
 /// Runs the command that the arguments name, with the executors of `registry`.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong arguments or settings.
 #[must_use]
 pub fn main_with(_registry: Registry) -> ExitCode {
-    match Arguments::parse().command {}
+    match Arguments::parse().command {
+        Command::Event(arguments) => arguments.run(),
+        Command::Supervise(arguments) => arguments.run(),
+        Command::SuperviseExec(arguments) => arguments.run(),
+    }
 }

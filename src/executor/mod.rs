@@ -4,15 +4,19 @@
 //! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
-use std::{collections::BTreeMap, fmt::Debug, path::PathBuf, sync::Arc, time::Duration};
+pub mod local;
+mod registry;
+
+use std::{collections::BTreeMap, fmt::Debug, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
 
 use crate::{
-    config::{Mistake, Resources, Secret, Table},
+    config::{Resources, Secret},
     job::{Handle, LaunchId, Observation},
 };
+
+pub use registry::{BuildContext, Built, Registry};
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.
 #[async_trait]
@@ -133,41 +137,3 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(pub String);
-
-/// What an executor is built from.
-#[derive(Debug)]
-pub struct BuildContext<'a> {
-    /// The name of its table in `models.toml`.
-    pub name: &'a str,
-    /// Tells the server that something happened, so that it looks sooner.
-    pub wake: Arc<Notify>,
-}
-
-/// Builds an executor from its table; answers with all mistakes of the table at once.
-pub type Build = fn(&mut Table, &BuildContext<'_>) -> Result<Arc<dyn Executor>, Vec<Mistake>>;
-
-/// The kinds of executors a program knows: ours, and those its author registers.
-#[derive(Debug, Clone, Default)]
-pub struct Registry {
-    kinds: BTreeMap<String, Build>,
-}
-
-impl Registry {
-    /// Registers a kind; the last one registered under a name wins.
-    #[must_use]
-    pub fn with(mut self, kind: &str, build: Build) -> Self {
-        self.kinds.insert(kind.to_owned(), build);
-        self
-    }
-
-    /// The builder of `kind`.
-    #[must_use]
-    pub fn get(&self, kind: &str) -> Option<Build> {
-        self.kinds.get(kind).copied()
-    }
-
-    /// All kinds, sorted.
-    pub fn kinds(&self) -> impl Iterator<Item = &str> {
-        self.kinds.keys().map(String::as_str)
-    }
-}

@@ -11,6 +11,8 @@
 mod claim;
 mod events;
 pub mod files;
+mod holder;
+mod log;
 mod records;
 
 use std::{
@@ -22,6 +24,8 @@ use crate::job::{JobId, LaunchId};
 
 pub use claim::{Claim, ClaimOutcome, Claimant};
 pub use events::{EVENT_LINE_LIMIT, Event, EventBatch, Level};
+pub use holder::{HEARTBEAT_INTERVAL, Holder, Lock};
+pub use log::{LogChunk, log_part_name};
 pub use records::{CancelRequest, ExitRecord, Limits, Request};
 
 /// The folder of one job.
@@ -162,6 +166,8 @@ paths! {
     checkpoint = "checkpoint",
     /// First line: the reason shown to people.
     failure = "out/failure",
+    /// Where torch's elastic launcher writes the error that ended it.
+    torch_error = "torch_error.json",
     /// Its presence says "infrastructure, try again".
     retry = "out/retry",
 }

@@ -13,6 +13,10 @@ use crate::{
 /// What Labelbox is asked to wait when the store cannot commit.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// A disk that takes longer than this is as good as full: Labelbox is told to come again, and finds
+/// the job if it was committed after all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Who wants what Labelbox sends.
 const ACTOR: &str = "labelbox";
 
@@ -42,7 +46,9 @@ impl AcceptRuns for StoreIntake {
             webhook: request.webhook,
             redelivery_window: self.redelivery_window,
         };
-        let (job, duplicate) = match self.store.accept(new, Timestamp::now()).await {
+        let accepted = self.store.accept(new, Timestamp::now());
+        let accepted = tokio::time::timeout(PATIENCE, accepted).await.unwrap_or(Err(StoreError::Busy));
+        let (job, duplicate) = match accepted {
             Ok(Acceptance::New(job)) => (job, false),
             Ok(Acceptance::Duplicate(job)) => (job, true),
             Ok(Acceptance::OtherModel(job)) => {

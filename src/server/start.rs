@@ -68,10 +68,13 @@ impl Server {
     /// [`StartError`]; nothing is left behind.
     pub async fn start(
         config: Config,
-        mut executors: Vec<ExecutorEntry>,
+        executors: Vec<ExecutorEntry>,
         registry: &Registry,
     ) -> Result<Self, StartError> {
-        let engines = build_engines(&mut executors, registry)?;
+        let registry = registry.clone();
+        // An executor may ask its engine while it is built.
+        let engines = tokio::task::spawn_blocking(move || build_engines(executors, &registry));
+        let engines = engines.await.map_err(|_| StoreError::Panicked)??;
         let (routes, secrets) = workspaces(&config)?;
         let listeners = listen(&config).await?;
         let state_dir = config.server.state_dir.clone();
@@ -105,13 +108,13 @@ impl Server {
 /// # Errors
 /// All mistakes of all their tables at once.
 pub fn build_engines(
-    entries: &mut [ExecutorEntry],
+    mut entries: Vec<ExecutorEntry>,
     registry: &Registry,
 ) -> Result<BTreeMap<String, Engine>, ExecutorMistakes> {
     let bells: BTreeMap<String, Arc<Notify>> =
         entries.iter().map(|entry| (entry.name.clone(), Arc::default())).collect();
     let bell = |name: &str| bells.get(name).cloned().unwrap_or_default();
-    let built = registry.build(entries, bell).map_err(ExecutorMistakes)?;
+    let built = registry.build(&mut entries, bell).map_err(ExecutorMistakes)?;
     let engines = entries.iter().filter_map(|entry| {
         let engine = Engine {
             name: entry.name.clone(),

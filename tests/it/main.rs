@@ -1,5 +1,7 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
+mod command_log;
+mod event_command;
 mod http_body;
 mod http_listener;
 mod http_shutdown;
@@ -7,4 +9,8 @@ mod intake;
 mod intake_paths;
 mod intake_signature;
 mod labelbox_client;
+mod local_executor;
+mod processes;
+mod supervisor;
+mod supervisor_reasons;
 mod support;

@@ -3,3 +3,5 @@
 pub(crate) mod labelbox_door;
 pub(crate) mod raw_http;
 pub(crate) mod scripted;
+
+pub(crate) mod attempts;

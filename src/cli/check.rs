@@ -1,0 +1,110 @@
+//! `trainhook check`: the verdict on a settings file, all mistakes at once.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use serde_json::json;
+
+use crate::{
+    config::{self, Config, Mistake, Parsed, SecretRef},
+    executor::Registry,
+};
+
+/// Reads the settings and says whether the server would take them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code 0: fine. 2: mistakes, each with its line, its key and what to do.")]
+pub(super) struct Args {
+    /// The settings.
+    #[arg(long, value_name = "FILE", default_value = "models.toml")]
+    config: PathBuf,
+    /// Prints the verdict as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) fn run(self, registry: &Registry) -> ExitCode {
+        let parsed = match config::read(&self.config) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                eprintln!("trainhook: {error}");
+                return ExitCode::from(2);
+            }
+        };
+        let (config, mistakes) = judge(parsed, registry);
+        match (config, self.json) {
+            (Some(config), false) => praise(&self.config, &config),
+            (Some(config), true) => println!("{}", json!({ "mistakes": [], "models": titles(&config) })),
+            (None, false) => print_mistakes(&self.config, &mistakes),
+            (None, true) => {
+                let line = |mistake: &Mistake| {
+                    json!({ "line": mistake.line, "key": mistake.key, "text": mistake.text })
+                };
+                println!("{}", json!({ "mistakes": mistakes.iter().map(line).collect::<Vec<_>>() }));
+            }
+        }
+        if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+    }
+}
+
+/// Prints why a file is refused, the executors' own objections included.
+pub(super) fn refuse(file: &Path, parsed: Parsed, registry: &Registry) -> ExitCode {
+    print_mistakes(file, &judge(parsed, registry).1);
+    ExitCode::from(2)
+}
+
+/// One line a mistake: file, line, key, what to do.
+pub(super) fn print_mistakes(file: &Path, mistakes: &[Mistake]) {
+    for Mistake { line, key, text } in mistakes {
+        eprintln!("{}:{line}: {key}: {text}", file.display());
+    }
+    let many = if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+    eprintln!("{}: {many}", file.display());
+}
+
+/// Adds what the executors themselves find wrong with their tables.
+fn judge(mut parsed: Parsed, registry: &Registry) -> (Option<Config>, Vec<Mistake>) {
+    let mut mistakes = parsed.mistakes;
+    if let Err(mut more) = registry.build(&mut parsed.executors, |_| Arc::default()) {
+        mistakes.append(&mut more);
+        mistakes.sort_by_key(|mistake| mistake.line);
+    }
+    (parsed.config.filter(|_| mistakes.is_empty()), mistakes)
+}
+
+fn praise(file: &Path, config: &Config) {
+    let count = |number: usize, what: &str| {
+        if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    };
+    println!(
+        "{}: fine: {}, {}, {}",
+        file.display(),
+        count(config.workspaces.len(), "workspace"),
+        count(config.executors.len(), "executor"),
+        count(config.models.len(), "model"),
+    );
+    for model in &config.models {
+        println!("  {:?} runs {} on {}", model.title, model.command.join(" "), model.executor);
+    }
+    for (workspace, error) in unreadable_secrets(config) {
+        eprintln!("warning: workspace {workspace}: {error}");
+    }
+}
+
+/// A file may be checked on another machine than the one it is for, so these are no mistakes.
+fn unreadable_secrets(config: &Config) -> Vec<(&str, String)> {
+    let mut unreadable = Vec::new();
+    for workspace in &config.workspaces {
+        let secrets = workspace.webhook_secrets.iter().chain([&workspace.api_key]);
+        let errors = secrets.map(SecretRef::read).filter_map(Result::err);
+        unreadable.extend(errors.map(|error| (workspace.name.as_str(), error.to_string())));
+    }
+    unreadable
+}
+
+fn titles(config: &Config) -> Vec<&str> {
+    config.models.iter().map(|model| model.title.as_str()).collect()
+}

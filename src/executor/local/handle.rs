@@ -1,0 +1,99 @@
+//! What is kept of an attempt to find its processes again.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    executor::QueryError,
+    job::{Handle, LaunchId},
+    job_dir::Holder,
+    process::{self, ProcessId},
+};
+
+/// The version of the handle's data.
+const VERSION: u32 = 1;
+
+/// The data of a handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LocalHandle {
+    pub(super) machine_id: String,
+    pub(super) boot_id: String,
+    pub(super) pid_namespace: String,
+    /// The supervisor.
+    #[serde(flatten)]
+    pub(super) supervisor: ProcessId,
+    pub(super) attempt_dir: PathBuf,
+}
+
+impl LocalHandle {
+    /// A child that we have not waited for keeps its pid, so what stands under it is the child.
+    pub(super) fn of_child(pid: Option<u32>, attempt_dir: &Path) -> Self {
+        let pid = pid.unwrap_or(0);
+        Self {
+            machine_id: process::machine_id(),
+            boot_id: process::boot_id(),
+            pid_namespace: process::pid_namespace(),
+            supervisor: ProcessId {
+                pid,
+                start_time: process::start_time(pid).unwrap_or(0),
+            },
+            attempt_dir: attempt_dir.to_owned(),
+        }
+    }
+
+    pub(super) fn of_holder(holder: Holder, attempt_dir: &Path) -> Self {
+        Self {
+            machine_id: holder.machine_id,
+            boot_id: holder.boot_id,
+            pid_namespace: holder.pid_namespace,
+            supervisor: holder.process,
+            attempt_dir: attempt_dir.to_owned(),
+        }
+    }
+
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
+        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        Ok(Handle {
+            launch_id,
+            version: VERSION,
+            data,
+        })
+    }
+
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
+        if handle.version != VERSION {
+            return Err(QueryError(format!(
+                "a handle of version {} is from another trainhook: this one knows version {VERSION}",
+                handle.version
+            )));
+        }
+        Self::deserialize(&handle.data)
+            .map_err(|error| QueryError(format!("a handle that cannot be read: {error}")))
+    }
+
+    pub(super) fn is_of_this_machine(&self) -> Result<(), QueryError> {
+        let here = process::machine_id();
+        if self.machine_id == here {
+            return Ok(());
+        }
+        Err(QueryError(format!(
+            "it runs on another machine ({}, this is {here}): only a server there can see it",
+            self.machine_id
+        )))
+    }
+
+    pub(super) fn is_of_this_boot(&self) -> bool {
+        self.boot_id == process::boot_id()
+    }
+
+    pub(super) fn is_of_this_namespace(&self) -> Result<(), QueryError> {
+        if self.pid_namespace == process::pid_namespace() {
+            return Ok(());
+        }
+        Err(QueryError(
+            "its processes are numbered in another pid namespace: only a server there can see them"
+                .to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,98 @@
+//! The kinds of executors a program knows: ours, and those that its author registers.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use tokio::sync::Notify;
+
+use super::{Executor, local};
+use crate::config::{ExecutorEntry, Mistake, Table};
+
+/// What an executor is built from, beside its table.
+#[derive(Debug)]
+pub struct BuildContext<'a> {
+    /// The name of its table in `models.toml`.
+    pub name: &'a str,
+    /// Rung by the executor when something happened, so that the server looks sooner.
+    pub wake: Arc<Notify>,
+}
+
+/// What a kind's builder answers: the executor, or what is wrong with its table.
+pub type Built = Result<Arc<dyn Executor>, Vec<Mistake>>;
+
+type Build = Arc<dyn Fn(&mut Table, &BuildContext<'_>) -> Built + Send + Sync>;
+
+/// Builders by kind. `Registry::default()` knows the kinds that come with trainhook.
+#[derive(Clone)]
+pub struct Registry {
+    kinds: BTreeMap<String, Build>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { kinds: BTreeMap::new() }.with("local", local::build)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.kinds.keys()).finish()
+    }
+}
+
+impl Registry {
+    /// Registers a kind; the last one registered under a name wins.
+    ///
+    /// `build` takes its keys out of the table. Keys that it leaves there become mistakes, and so does
+    /// whatever it noted in the table; it need not call [`Table::finish`] itself.
+    #[must_use]
+    pub fn with(
+        mut self,
+        kind: &str,
+        build: impl Fn(&mut Table, &BuildContext<'_>) -> Built + Send + Sync + 'static,
+    ) -> Self {
+        self.kinds.insert(kind.to_owned(), Arc::new(build));
+        self
+    }
+
+    /// Builds all executors of a file; `wake` makes the bell of the one that is named.
+    ///
+    /// # Errors
+    /// All mistakes of all tables at once, in the order of the file.
+    pub fn build(
+        &self,
+        entries: &mut [ExecutorEntry],
+        wake: impl Fn(&str) -> Arc<Notify>,
+    ) -> Result<BTreeMap<String, Arc<dyn Executor>>, Vec<Mistake>> {
+        let (mut executors, mut mistakes) = (BTreeMap::new(), Vec::new());
+        for entry in entries {
+            let context = BuildContext { name: &entry.name, wake: wake(&entry.name) };
+            match self.build_one(entry, &context) {
+                Ok(executor) => drop(executors.insert(entry.name.clone(), executor)),
+                Err(mut more) => mistakes.append(&mut more),
+            }
+        }
+        mistakes.sort_by_key(|mistake| mistake.line);
+        if mistakes.is_empty() { Ok(executors) } else { Err(mistakes) }
+    }
+
+    fn build_one(&self, entry: &mut ExecutorEntry, context: &BuildContext<'_>) -> Built {
+        let Some(build) = self.kinds.get(&entry.kind) else {
+            // Its other keys cannot be judged; a kind that is missing altogether was noted by the reader.
+            let known: Vec<&str> = self.kinds.keys().map(String::as_str).collect();
+            let text = format!("there is no kind {:?}; those that exist: {}", entry.kind, known.join(", "));
+            entry.table.mistake("kind", text);
+            let found = entry.table.take_mistakes();
+            return Err(if entry.kind.is_empty() { Vec::new() } else { found });
+        };
+        let built = build(&mut entry.table, context);
+        let mut mistakes = entry.table.finish();
+        match built {
+            Ok(executor) if mistakes.is_empty() => Ok(executor),
+            Ok(_) => Err(mistakes),
+            Err(mut more) => {
+                mistakes.append(&mut more);
+                Err(mistakes)
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The command: found, filled in, and started through the stub.
+
+use std::{
+    ffi::OsString,
+    io::{self, PipeReader},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use rustix::fs::{Access, access};
+use tokio::process::{Child, Command};
+
+use super::{environment, stub::STUB_COMMAND};
+use crate::job_dir::{AttemptDir, Request};
+
+/// A command that can be started.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    words: Vec<String>,
+    workdir: PathBuf,
+    variables: Vec<(String, OsString)>,
+}
+
+impl Prepared {
+    /// Fills the placeholders and looks whether program and workdir are there.
+    ///
+    /// # Errors
+    /// What is wrong and what to do, for people.
+    pub(super) fn new(dir: &AttemptDir, request: &Request) -> Result<Self, String> {
+        let cannot_start = |why: String| {
+            let program = request.command.first().map_or("", String::as_str);
+            format!("cannot start `{program}`: {why}")
+        };
+        let fill = |template: &String| environment::fill(template, dir, &request.params);
+        let words: Vec<String> = request
+            .command
+            .iter()
+            .map(fill)
+            .collect::<Result<_, _>>()
+            .map_err(cannot_start)?;
+        if !request.workdir.is_dir() {
+            return Err(cannot_start(format!(
+                "its workdir {} is no folder on this machine",
+                request.workdir.display()
+            )));
+        }
+        let program = words
+            .first()
+            .ok_or_else(|| cannot_start("the command is empty".to_owned()))?;
+        find_program(program, &request.workdir).map_err(cannot_start)?;
+        Ok(Self {
+            workdir: request.workdir.clone(),
+            variables: environment::variables(dir, request),
+            words,
+        })
+    }
+
+    /// Starts it, with one pipe for both of its outputs so that their order is kept.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub(super) fn spawn(self) -> Result<(Child, PipeReader), String> {
+        let program = self.words.first().cloned().unwrap_or_default();
+        self.try_spawn()
+            .map_err(|error| format!("cannot start `{program}`: {error}"))
+    }
+
+    fn try_spawn(self) -> io::Result<(Child, PipeReader)> {
+        let (reader, writer) = io::pipe()?;
+        let output = || writer.try_clone().map(OwnedFd::from).map(Stdio::from);
+        let child = Command::new(own_executable()?)
+            .arg(STUB_COMMAND)
+            .arg(std::process::id().to_string())
+            .arg("--")
+            .args(&self.words)
+            .envs(self.variables)
+            .current_dir(&self.workdir)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output()?)
+            .stderr(output()?)
+            .spawn()?;
+        Ok((child, reader))
+    }
+}
+
+/// `/proc/self/exe` is this very program even when the file at its path was replaced.
+fn own_executable() -> io::Result<PathBuf> {
+    let own = Path::new("/proc/self/exe");
+    if own.exists() {
+        return Ok(own.to_owned());
+    }
+    std::env::current_exe()
+}
+
+fn find_program(program: &str, workdir: &Path) -> Result<(), String> {
+    if program.is_empty() {
+        return Err("the program's name is empty".to_owned());
+    }
+    if program.contains('/') {
+        return check_file(&workdir.join(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let found = std::env::split_paths(&path)
+        .map(|folder| workdir.join(folder).join(program))
+        .any(|candidate| check_file(&candidate).is_ok());
+    found.then_some(()).ok_or_else(|| {
+        format!(
+            "not found in PATH ({}): install it there, or name its full path",
+            path.to_string_lossy()
+        )
+    })
+}
+
+fn check_file(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    if !path.exists() {
+        return Err(format!("there is no {shown}"));
+    }
+    if !path.is_file() {
+        return Err(format!("{shown} is no file"));
+    }
+    access(path, Access::EXEC_OK).map_err(|_| {
+        format!("{shown} is not executable: run `chmod +x` on it, or name its interpreter first")
+    })
+}
