@@ -294,7 +294,7 @@ impl Table {
     }
 
     /// Takes the mistakes so far; what nobody has taken yet is not judged.
-    pub(super) fn take_mistakes(&mut self) -> Vec<Mistake> {
+    pub(crate) fn take_mistakes(&mut self) -> Vec<Mistake> {
         std::mem::take(&mut self.mistakes)
     }
 

@@ -65,7 +65,8 @@ impl Registry {
     ) -> Result<BTreeMap<String, Arc<dyn Executor>>, Vec<Mistake>> {
         let (mut executors, mut mistakes) = (BTreeMap::new(), Vec::new());
         for entry in entries {
-            let context = BuildContext { name: &entry.name, wake: wake(&entry.name) };
+            let name = entry.name.clone();
+            let context = BuildContext { name: &name, wake: wake(&name) };
             match self.build_one(entry, &context) {
                 Ok(executor) => drop(executors.insert(entry.name.clone(), executor)),
                 Err(mut more) => mistakes.append(&mut more),
