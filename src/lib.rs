@@ -6,4 +6,5 @@ pub mod config;
 pub mod executor;
 pub mod job;
 pub mod job_dir;
+pub mod outbound;
 pub mod signature;
