@@ -10,7 +10,6 @@ static PROVIDER: Once = Once::new();
 /// A builder of clients that name themselves `trainhook/<version>`, give up a connection after 10 s and
 /// follow no redirects: an answer is the answer of the address that was asked, and a key or a signature
 /// never travels further. The time limit of a whole call is the caller's to set.
-#[must_use]
 pub fn client_builder() -> reqwest::ClientBuilder {
     PROVIDER.call_once(|| {
         // An error means that a provider is there already, which serves as well.

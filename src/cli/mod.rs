@@ -1,5 +1,8 @@
 //! The command line: one file a command.
 
+mod emulate;
+mod send;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,12 +19,20 @@ struct Arguments {
 
 // Each variant's doc comment is the command's line in `--help`; one file of this folder a variant.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Plays Labelbox's side on this machine, for trials without an account
+    Emulate(emulate::Args),
+    /// Calls a server as Labelbox does, once
+    Send(send::Args),
+}
 
 /// Runs the command that the arguments name, with the executors of `registry`.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong arguments or settings.
 #[must_use]
 pub fn main_with(_registry: Registry) -> ExitCode {
-    match Arguments::parse().command {}
+    match Arguments::parse().command {
+        Command::Emulate(arguments) => arguments.run(),
+        Command::Send(arguments) => arguments.run(),
+    }
 }

@@ -100,18 +100,31 @@ async fn control(
             Ok((StatusCode::OK, json!({})))
         }
         ("POST", ["click"]) => click(shared, &body).await,
-        _ => Err(refuse(
+        _ => Err(Refused::new(
             StatusCode::NOT_FOUND,
             "there is no such control: GET / tells which there are",
         )),
     };
-    done.map_or_else(
-        |refusal| refusal,
-        |(status, body)| json_response(status, &body),
-    )
+    match done {
+        Ok((status, body)) => json_response(status, &body),
+        Err(refused) => refuse(refused.status, &refused.message),
+    }
 }
 
-type Done = Result<(StatusCode, Value), Response>;
+type Done = Result<(StatusCode, Value), Refused>;
+
+/// A wish that is not granted, and why.
+struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, message }
+    }
+}
 
 fn create_run(shared: &Shared, body: &[u8]) -> Done {
     let new: NewModelRun = match body.is_empty() {
@@ -156,7 +169,7 @@ fn add_fault(shared: &Shared, body: &[u8]) -> Done {
         && !(200..600).contains(&status)
     {
         let text = "kind.status.status must be from 200 to 599";
-        return Err(refuse(StatusCode::BAD_REQUEST, text));
+        return Err(Refused::new(StatusCode::BAD_REQUEST, text));
     }
     shared.change(|world| world.faults.add(fault));
     Ok((StatusCode::CREATED, json!({})))
@@ -178,23 +191,21 @@ async fn click(shared: &Shared, body: &[u8]) -> Done {
                 ClickError::Call(CallError::Address { .. }) => StatusCode::BAD_REQUEST,
                 ClickError::Call(_) => StatusCode::BAD_GATEWAY,
             };
-            Err(refuse(status, &error.to_string()))
+            Err(Refused::new(status, error.to_string()))
         }
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    let explain = |error: serde_json::Error| {
-        refuse(
-            StatusCode::BAD_REQUEST,
-            &format!("cannot read the body: {error}"),
-        )
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    let explain = |error| {
+        let message = format!("cannot read the body: {error}");
+        Refused::new(StatusCode::BAD_REQUEST, message)
     };
     serde_json::from_slice(body).map_err(explain)
 }
 
-fn unknown_run(id: &str) -> Response {
-    refuse(StatusCode::NOT_FOUND, &format!("no model run {id}"))
+fn unknown_run(id: &str) -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, format!("no model run {id}"))
 }
 
 /// Whether the caller named a loopback address and, if a page called, the page came from one: a foreign web page

@@ -22,7 +22,7 @@ pub(super) fn model_run(
     _: Timestamp,
 ) -> Result<Value, Refusal> {
     let run = world.run(id_in(arguments, "where")?);
-    run.map(|run| show(run)).ok_or_else(Refusal::not_found)
+    run.map(show).ok_or_else(Refusal::not_found)
 }
 
 pub(super) fn training_pipeline(
@@ -82,7 +82,7 @@ pub(super) fn update_model_run_config(
         .and_then(Value::as_object)
         .ok_or_else(|| Refusal::invalid("data.config must be a JSON object"))?;
     let run = world.set_config(id, Some(config.clone()), now);
-    run.map(|run| show(run)).ok_or_else(Refusal::not_found)
+    run.map(show).ok_or_else(Refusal::not_found)
 }
 
 pub(super) fn reset_model_run_config(
@@ -91,7 +91,7 @@ pub(super) fn reset_model_run_config(
     now: Timestamp,
 ) -> Result<Value, Refusal> {
     let run = world.set_config(id_in(arguments, "modelRun")?, None, now);
-    run.map(|run| show(run)).ok_or_else(Refusal::not_found)
+    run.map(show).ok_or_else(Refusal::not_found)
 }
 
 fn id_in<'a>(arguments: &'a Arguments, name: &str) -> Result<&'a str, Refusal> {
