@@ -201,7 +201,9 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
         let message = format!("cannot read the body: {error}");
         Refused::new(StatusCode::BAD_REQUEST, message)
     };
-    serde_json::from_slice(body).map_err(explain)
+    // By way of a map, because a list would pass for a struct whose fields all have defaults.
+    let map: Map<String, Value> = serde_json::from_slice(body).map_err(explain)?;
+    serde_json::from_value(Value::Object(map)).map_err(explain)
 }
 
 fn unknown_run(id: &str) -> Refused {
