@@ -1,0 +1,109 @@
+//! `trainhook serve`: the server, until somebody stops it.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use tokio::sync::watch;
+
+use super::{check, logging::LogFormat};
+use crate::{
+    config::{self, Config, ExecutorEntry},
+    executor::Registry,
+    server::{Server, StartError},
+};
+
+/// Runs the server until SIGTERM or SIGINT; training jobs go on without it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Jobs outlive the server: stop it, replace it, start it again, and it finds them.")]
+pub(super) struct Args {
+    /// The settings.
+    #[arg(long, value_name = "FILE", default_value = "models.toml")]
+    config: PathBuf,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+}
+
+impl Args {
+    pub(super) fn run(self, registry: &Registry) -> ExitCode {
+        self.log.install();
+        let (config, executors) = match read(&self.config, registry) {
+            Ok(read) => read,
+            Err(code) => return code,
+        };
+        harden();
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return fail(&format!("cannot start threads: {error}")),
+        };
+        let served = runtime.block_on(serve(config, executors, registry));
+        // What still waits in blocking calls may not hold up the end; everything acknowledged is on disk.
+        runtime.shutdown_background();
+        match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(StartError::Executors(mistakes)) => {
+                check::print_mistakes(&self.config, &mistakes.0);
+                ExitCode::from(2)
+            }
+            Err(error @ StartError::Secret { .. }) => {
+                fail(&error.to_string());
+                ExitCode::from(2)
+            }
+            Err(error) => fail(&error.to_string()),
+        }
+    }
+}
+
+fn read(file: &std::path::Path, registry: &Registry) -> Result<(Config, Vec<ExecutorEntry>), ExitCode> {
+    let parsed = config::read(file).map_err(|error| {
+        fail(&error.to_string());
+        ExitCode::from(2)
+    })?;
+    match parsed.config {
+        Some(config) => Ok((config, parsed.executors)),
+        None => Err(check::refuse(file, parsed, registry)),
+    }
+}
+
+async fn serve(config: Config, executors: Vec<ExecutorEntry>, registry: &Registry) -> Result<(), StartError> {
+    let shutdown = stop_signal();
+    let server = Server::start(config, executors, registry).await?;
+    let addresses = server.addresses();
+    tracing::info!("listening for Labelbox on http://{}, for people on http://{}", addresses.labelbox, addresses.admin);
+    server.run(shutdown).await;
+    tracing::info!("stopped; jobs that run go on, and the next start finds them");
+    Ok(())
+}
+
+/// Turns true at the first SIGTERM or SIGINT.
+pub(super) fn stop_signal() -> watch::Receiver<bool> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (stop, stopped) = watch::channel(false);
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    tokio::spawn(async move {
+        let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
+            tracing::error!("cannot listen for signals: only SIGKILL will stop this server");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.send_replace(true);
+        stop.closed().await;
+    });
+    stopped
+}
+
+/// What we write is ours alone, and nobody may look into our memory, where the secrets are.
+fn harden() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!("other programs of this user may read the server's memory: {error}");
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("trainhook: {message}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,139 @@
+//! Why a request is refused. The only place that knows which status each refusal has.
+
+use std::{convert::Infallible, time::Duration};
+
+use serde_json::json;
+use warp::{
+    Rejection,
+    http::{
+        StatusCode,
+        header::{ALLOW, CONNECTION, RETRY_AFTER},
+    },
+    reply::Response,
+};
+
+use super::{answer, body::BodyError};
+use crate::{job::JobId, signature::SignatureError};
+
+/// Why a request is refused. Its text is the `message` of the answer, so it never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// There is nothing at that path.
+    #[error("there is nothing at this path")]
+    NotFound,
+    /// The path exists, for other methods.
+    #[error("this path takes {allow} only")]
+    MethodNotAllowed {
+        /// The methods that it takes, as in the `Allow` header.
+        allow: &'static str,
+    },
+    /// The signature is missing, malformed or wrong.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The body could not be read whole.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The request is not what it should be; the text says where.
+    #[error("{0}")]
+    Invalid(String),
+    /// No model of this workspace bears that name.
+    #[error("no model is called {asked:?}; there {offered}")]
+    UnknownModelType {
+        /// What was asked for, shortened.
+        asked: String,
+        /// "is none" or "are: …".
+        offered: String,
+    },
+    /// The model run is being trained already, with another model.
+    #[error(
+        "this model run is being trained by job {job_id} with {model_type:?}: wait or cancel it"
+    )]
+    OtherModel {
+        /// The live job.
+        job_id: JobId,
+        /// Its model's title.
+        model_type: String,
+    },
+    /// A spending limit is reached.
+    #[error("{0}")]
+    TooMany(String),
+    /// Nothing can be accepted at the moment.
+    #[error("nothing can be accepted at the moment: try again in {} s", seconds(*retry_after))]
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl ApiError {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound | Self::UnknownModelType { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Signature(_) => StatusCode::UNAUTHORIZED,
+            Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Broken) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::OtherModel { .. } => StatusCode::CONFLICT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// One word for programs and logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Signature(SignatureError::Missing) => "signature_missing",
+            Self::Signature(SignatureError::Malformed) => "signature_malformed",
+            Self::Signature(SignatureError::Mismatch) => "signature_mismatch",
+            Self::Body(BodyError::TooLarge { .. }) => "body_too_large",
+            Self::Body(BodyError::TooSlow { .. }) => "body_too_slow",
+            Self::Body(BodyError::Broken) => "body_broken",
+            Self::Invalid(_) => "invalid_request",
+            Self::UnknownModelType { .. } => "unknown_model_type",
+            Self::OtherModel { .. } => "other_model",
+            Self::TooMany(_) => "too_many",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+
+    /// The answer: `{"error": {"code", "message"}}`.
+    #[must_use]
+    pub fn into_response(self) -> Response {
+        let error = json!({"error": {"code": self.code(), "message": self.to_string()}});
+        let response = answer::json(self.status(), &error);
+        match self {
+            Self::MethodNotAllowed { allow } => answer::with_header(response, ALLOW, allow),
+            Self::Unavailable { retry_after } => {
+                let wait = seconds(retry_after).to_string();
+                answer::with_header(response, RETRY_AFTER, &wait)
+            }
+            // What is left of the body is not read, so nothing more can be read from this connection.
+            Self::Body(_) => answer::with_header(response, CONNECTION, "close"),
+            _ => response,
+        }
+    }
+}
+
+/// Answers what warp's own filters refuse, in our words; warp's own texts are not JSON.
+///
+/// # Errors
+/// Never: every rejection has an answer.
+pub async fn answer_rejection(rejection: Rejection) -> Result<Response, Infallible> {
+    let error = if rejection.is_not_found() {
+        ApiError::NotFound
+    } else {
+        ApiError::Invalid("the request cannot be understood".to_owned())
+    };
+    Ok(error.into_response())
+}
+
+/// Whole seconds, rounded up, at least one.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.is_zero())
+}

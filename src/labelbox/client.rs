@@ -1,0 +1,234 @@
+//! One call to Labelbox: the key read anew, the answer bounded, every fault named.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reqwest::{
+    Response,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    answer::{Answer, retry_after},
+    error::{Kind, LabelboxError, causes},
+};
+use crate::{
+    config::{Secret, SecretRef},
+    outbound,
+};
+
+/// A longer answer is not read to its end, in bytes.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// How we name ourselves where the SDK names itself.
+const USER_AGENT: &str = concat!("trainhook/", env!("CARGO_PKG_VERSION"));
+
+/// A client of one workspace's Labelbox. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Labelbox {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    graphql: String,
+    experimental: String,
+    api_key: SecretRef,
+    timeout: Duration,
+    http: OnceLock<reqwest::Client>,
+}
+
+/// Which of the two addresses serves a query (captured from labelbox 7.17.0).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Api {
+    /// The endpoint itself.
+    Graphql,
+    /// Its experimental twin, `/_gql`.
+    Experimental,
+}
+
+/// A query with its variables, and the one field of `data` that answers it.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) api: Api,
+    pub(super) query: &'static str,
+    pub(super) variables: Value,
+    pub(super) field: &'static str,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    query: &'a str,
+    variables: &'a Value,
+}
+
+impl Labelbox {
+    /// A client for `endpoint`, such as `https://api.labelbox.com/graphql`. One call may take `timeout`.
+    ///
+    /// The key is read at each call, so that a new one is seen without a restart.
+    #[must_use]
+    pub fn new(endpoint: &str, api_key: SecretRef, timeout: Duration) -> Self {
+        let graphql = endpoint.trim_end_matches('/').to_owned();
+        let experimental = match graphql.strip_suffix("/graphql") {
+            Some(base) => format!("{base}/_gql"),
+            None => graphql.clone(),
+        };
+        Self {
+            inner: Arc::new(Inner {
+                graphql,
+                experimental,
+                api_key,
+                timeout,
+                http: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// A number that changes when the key does; none while the key cannot be read.
+    ///
+    /// It reads a file, so it may block. It is not for printing.
+    #[must_use]
+    pub fn key_fingerprint(&self) -> Option<u64> {
+        let key = self.inner.api_key.read().ok()?;
+        let digest = Sha256::digest(key.expose().as_bytes());
+        digest.first_chunk().map(|first| u64::from_be_bytes(*first))
+    }
+
+    /// Sends `call` once and gives its field of the answer; none if that is null.
+    ///
+    /// # Errors
+    /// Whatever keeps a good answer away; see [`Kind`].
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<Option<T>, LabelboxError> {
+        let (http, key) = self.prepare().await?;
+        let mut data = self.exchange(&http, &key, call).await?;
+        let Some(field) = data.get_mut(call.field) else {
+            let what = format!("it lacks {}", call.field);
+            return Err(LabelboxError::unexpected(what));
+        };
+        serde_json::from_value(field.take()).map_err(|_| {
+            LabelboxError::unexpected(format!("{} has another shape than known", call.field))
+        })
+    }
+
+    /// Reading the key and the machine's certificates touches files, which may hang.
+    async fn prepare(&self) -> Result<(reqwest::Client, Secret), LabelboxError> {
+        let inner = Arc::clone(&self.inner);
+        let work = tokio::task::spawn_blocking(move || Ok((inner.http()?, inner.key()?)));
+        match tokio::time::timeout(self.inner.timeout, work).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(_)) | Err(_) => Err(LabelboxError::new(
+                Kind::KeyUnreadable,
+                format!(
+                    "cannot read the api key from {} in time",
+                    self.inner.api_key
+                ),
+            )),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        http: &reqwest::Client,
+        key: &Secret,
+        call: &Call,
+    ) -> Result<Value, LabelboxError> {
+        let request = self.request(http, key, call)?;
+        let response = request.send().await.map_err(LabelboxError::transport)?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|header| retry_after(header.to_str().ok()?, Timestamp::now()));
+        let body = read_bounded(response).await?;
+        let answer = Answer {
+            status,
+            retry_after,
+            body: &body,
+            key,
+        };
+        answer.data()
+    }
+
+    fn request(
+        &self,
+        http: &reqwest::Client,
+        key: &Secret,
+        call: &Call,
+    ) -> Result<reqwest::RequestBuilder, LabelboxError> {
+        let address = match call.api {
+            Api::Graphql => &self.inner.graphql,
+            Api::Experimental => &self.inner.experimental,
+        };
+        let body = Body {
+            query: call.query,
+            variables: &call.variables,
+        };
+        Ok(http
+            .post(address)
+            .header(AUTHORIZATION, self.inner.bearer(key)?)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .header("x-user-agent", USER_AGENT)
+            .timeout(self.inner.timeout)
+            .body(serde_json::to_vec(&body).expect("text and JSON values always serialise")))
+    }
+}
+
+impl Inner {
+    /// Made at the first call, and again at the next one if that failed, so that certificates
+    /// installed later are found.
+    fn http(&self) -> Result<reqwest::Client, LabelboxError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http.clone());
+        }
+        let http = outbound::client_builder().build().map_err(|error| {
+            let message = format!(
+                "cannot make https connections, are ca-certificates installed? {}",
+                causes(&error)
+            );
+            LabelboxError::new(Kind::Setup, message)
+        })?;
+        Ok(self.http.get_or_init(|| http).clone())
+    }
+
+    fn key(&self) -> Result<Secret, LabelboxError> {
+        self.api_key.read().map_err(|error| {
+            let message = format!("cannot use the api key: {error}");
+            LabelboxError::new(Kind::KeyUnreadable, message)
+        })
+    }
+
+    fn bearer(&self, key: &Secret) -> Result<HeaderValue, LabelboxError> {
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| {
+                let message = format!(
+                    "the api key in {} holds characters that cannot be sent",
+                    self.api_key
+                );
+                LabelboxError::new(Kind::KeyUnreadable, message)
+            })?;
+        bearer.set_sensitive(true);
+        Ok(bearer)
+    }
+}
+
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, LabelboxError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(LabelboxError::transport)? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            let message = format!("the answer is longer than {ANSWER_LIMIT} bytes");
+            return Err(LabelboxError::new(Kind::Foreign, message).ambiguous());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

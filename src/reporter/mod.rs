@@ -1,0 +1,179 @@
+//! The outbox, delivered: reports of one run leave in order, waiting progress is merged, finals always
+//! go out. A report is delivered, retried with back-off, or parked; never dropped, unless Labelbox
+//! confirms that the run does not exist. Training never waits for a report.
+
+mod delivery;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::{
+    config::ReportingConfig,
+    job::{JobId, ModelRunId},
+    labelbox::Labelbox,
+    store::{Store, StoreError},
+};
+
+/// Deliveries under way at once.
+const AT_ONCE: usize = 16;
+
+/// How often the API keys are looked at: a file may have been replaced.
+const KEY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The loop looks at least this often: a clock that was set back delays nothing for longer.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// Delivers what the store owes to Labelbox.
+#[derive(Debug)]
+pub struct Reporter {
+    store: Store,
+    labelboxes: BTreeMap<String, Labelbox>,
+    settings: ReportingConfig,
+    dashboard_url: Option<String>,
+    in_flight: Mutex<HashSet<(String, ModelRunId)>>,
+    keys: Mutex<BTreeMap<String, Option<u64>>>,
+}
+
+impl Reporter {
+    /// Takes the clients by the names of their workspaces.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        labelboxes: BTreeMap<String, Labelbox>,
+        settings: ReportingConfig,
+        dashboard_url: Option<String>,
+    ) -> Self {
+        let (in_flight, keys) = (Mutex::default(), Mutex::default());
+        Self {
+            store,
+            labelboxes,
+            settings,
+            dashboard_url,
+            in_flight,
+            keys,
+        }
+    }
+
+    /// Runs until the returned future is dropped.
+    pub async fn run(self) {
+        let this = Arc::new(self);
+        let mut changes = this.store.changes();
+        let mut deliveries = JoinSet::new();
+        let mut keys_read: Option<Instant> = None;
+        loop {
+            // Interest is registered before the store is asked, so no change falls between the two.
+            changes.mark_unchanged();
+            while deliveries.try_join_next().is_some() {}
+            if keys_read.is_none_or(|at| at.elapsed() >= KEY_INTERVAL) {
+                keys_read = Some(Instant::now());
+                if let Err(error) = this.notice_new_keys().await {
+                    tracing::warn!("cannot unpark a workspace: {error}");
+                }
+            }
+            let sleep = match this.turn(&mut deliveries).await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::warn!("cannot read the outbox: {error}");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = deliveries.join_next(), if !deliveries.is_empty() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// Starts a delivery for each run that may be tried now; answers how long nothing needs to be done.
+    async fn turn(self: &Arc<Self>, deliveries: &mut JoinSet<()>) -> Result<Duration, StoreError> {
+        let now = Timestamp::now();
+        let mut tried_parked = HashSet::new();
+        for run in self.store.owed_runs(now, 256).await? {
+            // One run is enough to find out whether a refused key is good again.
+            if run.workspace_parked && !tried_parked.insert(run.workspace.clone()) {
+                continue;
+            }
+            let key = (run.workspace.clone(), run.model_run_id.clone());
+            self.start(deliveries, key, |this| async move {
+                this.deliver_next(&run).await
+            });
+        }
+        for read in self.store.read_backs(now).await? {
+            let key = (read.workspace.clone(), read.model_run_id.clone());
+            self.start(deliveries, key, |this| async move {
+                this.read_back(&read).await
+            });
+        }
+        let next = self.store.next_report_at().await?;
+        let sleep = next
+            .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        // What is due and under way wakes the loop by its commit.
+        let sleep = if deliveries.is_empty() { sleep } else { None };
+        Ok(sleep
+            .unwrap_or(LONGEST_SLEEP)
+            .clamp(Duration::from_millis(10), LONGEST_SLEEP))
+    }
+
+    /// Starts one piece of work for a run, unless one is under way already.
+    fn start<F, W>(
+        self: &Arc<Self>,
+        deliveries: &mut JoinSet<()>,
+        key: (String, ModelRunId),
+        work: F,
+    ) where
+        F: FnOnce(Arc<Self>) -> W,
+        W: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        if deliveries.len() >= AT_ONCE || !self.in_flight().insert(key.clone()) {
+            return;
+        }
+        let (this, work) = (Arc::clone(self), work(Arc::clone(self)));
+        deliveries.spawn(async move {
+            if let Err(error) = work.await {
+                tracing::warn!(workspace = key.0, model_run_id = %key.1, "cannot record a delivery: {error}");
+            }
+            this.in_flight().remove(&key);
+        });
+    }
+
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashSet<(String, ModelRunId)>> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A key file that changed makes its workspace's reports due at once.
+    async fn notice_new_keys(&self) -> Result<(), StoreError> {
+        for (workspace, labelbox) in self.labelboxes.clone() {
+            let read = tokio::task::spawn_blocking(move || labelbox.key_fingerprint());
+            let Ok(now) = read.await else { continue };
+            let before = self
+                .keys
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(workspace.clone(), now);
+            if before.is_some_and(|before| before != now) {
+                tracing::info!(
+                    workspace,
+                    "the API key has changed: its reports are tried again now"
+                );
+                self.store.unpark_workspace(workspace).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The link to a job, if people can see it somewhere.
+    fn link(&self, job: JobId) -> Option<String> {
+        self.dashboard_url
+            .as_ref()
+            .map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
+    }
+}

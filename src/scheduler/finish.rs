@@ -1,0 +1,121 @@
+//! The end of an attempt: stopped, succeeded, failed, or worth another one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::engine_loop::EngineLoop;
+use crate::{
+    backoff::Backoff,
+    config::{EnvValue, Secret},
+    job::{Cause, Change, Job, Outcome},
+    job_dir::ExitRecord,
+    store::StoreError,
+};
+
+/// The longest wait before a new attempt.
+const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(1800);
+
+impl EngineLoop {
+    /// Records how an attempt ended. A wish to stop beats everything, also exit 0.
+    pub(super) async fn conclude(
+        &self,
+        job: &Job,
+        mut changes: Vec<Change>,
+        outcome: Outcome,
+        record: Option<ExitRecord>,
+    ) -> Result<(), StoreError> {
+        if job.stop.is_some() {
+            return self.conclude_stop(job, changes).await;
+        }
+        match outcome {
+            Outcome::Succeeded => {
+                changes.push(Change::Succeed);
+                self.record(job, changes).await
+            }
+            Outcome::Failed { cause, how } => {
+                let reason = record
+                    .and_then(|record| record.reason)
+                    .map(|reason| self.redact(job, reason));
+                self.conclude_failure(job, changes, cause, message_of(cause, reason, how))
+                    .await
+            }
+        }
+    }
+
+    /// Records a failure, or that a new attempt may cure it.
+    pub(super) async fn conclude_failure(
+        &self,
+        job: &Job,
+        mut changes: Vec<Change>,
+        cause: Cause,
+        message: String,
+    ) -> Result<(), StoreError> {
+        let retry = &job.entry.retry;
+        let again = job.stop.is_none()
+            && cause.is_infrastructure()
+            && retry.on.contains(&cause)
+            && job.attempt <= retry.max;
+        changes.push(if again {
+            let backoff = Backoff {
+                first: Duration::from_millis(retry.backoff_ms),
+                most: LONGEST_RETRY_WAIT,
+            };
+            Change::Retry {
+                cause,
+                message,
+                not_before: Timestamp::now() + backoff.delay(job.attempt),
+            }
+        } else {
+            Change::Fail { cause, message }
+        });
+        self.record(job, changes).await
+    }
+
+    pub(super) async fn record(&self, job: &Job, changes: Vec<Change>) -> Result<(), StoreError> {
+        let ended = self.store().change(job, changes, Timestamp::now()).await?;
+        self.forget(job);
+        tracing::info!(
+            job_id = %job.id, model_run_id = %job.model_run_id, launch_id = %job.launch_id(),
+            state = %ended.state, cause = ended.cause.map(Cause::as_str),
+            "the attempt is over: {}", ended.message.as_deref().unwrap_or("it succeeded"),
+        );
+        Ok(())
+    }
+
+    /// Takes every secret that a command could have printed out of the text.
+    fn redact(&self, job: &Job, text: String) -> String {
+        let of_model = job.entry.env.values().filter_map(|value| match value {
+            EnvValue::Secret(reference) => reference.read().ok(),
+            EnvValue::Text(_) => None,
+        });
+        let secrets: Vec<Secret> = self
+            .context
+            .secrets
+            .iter()
+            .cloned()
+            .chain(of_model)
+            .collect();
+        secrets.iter().fold(text, |text, secret| {
+            text.replace(secret.expose(), "[redacted]")
+        })
+    }
+}
+
+/// The reason first, then how it ended.
+fn message_of(cause: Cause, reason: Option<String>, how: String) -> String {
+    let what = match reason {
+        Some(reason) if reason.contains(&how) => reason,
+        Some(reason) => format!("{reason} ({how})"),
+        None => how,
+    };
+    match cause {
+        Cause::OutOfMemory => format!("out of memory: {what}"),
+        Cause::RunTimeout => format!("ran longer than its run_timeout: {what}"),
+        Cause::Preempted => format!("preempted: {what}"),
+        Cause::NodeLost => format!("the machine went down: {what}"),
+        Cause::Infra => format!("asked to be tried again: {what}"),
+        Cause::Lost => format!("the attempt was lost: {what}"),
+        _ => what,
+    }
+}

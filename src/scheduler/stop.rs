@@ -1,0 +1,145 @@
+//! Stopping: revoke what has not begun, ask what runs, and only then the engine.
+
+use std::time::Duration;
+
+use super::engine_loop::{CALL_TIMEOUT, EngineLoop};
+use crate::{
+    job::{Cause, Change, Job, JobState, Stop},
+    job_dir::{CancelRequest, Claim, ClaimOutcome, Claimant},
+    store::StoreError,
+};
+use jiff::Timestamp;
+
+/// What the server adds to a command's `run_timeout` and grace before it steps in itself: the
+/// supervisor measures more exactly.
+const TIMEOUT_SLACK: Duration = Duration::from_secs(60);
+
+/// Whether the server won an attempt's claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Revocation {
+    /// No command of this attempt will ever start.
+    Won,
+    /// A supervisor was first: it runs, or has run.
+    Lost,
+}
+
+impl EngineLoop {
+    /// Tries to win the claim, so that nothing of this attempt can start any more.
+    pub(super) async fn revoke(&self, job: &Job, reason: &str) -> Result<Revocation, StoreError> {
+        let claim = Claim {
+            launch_id: job.launch_id(),
+            by: Claimant::Revoked {
+                reason: reason.to_owned(),
+            },
+            boot_id: self.context.boot_id.clone(),
+            machine_id: self.context.machine_id.clone(),
+            engine_id: None,
+        };
+        let dir = self.attempt_dir(job);
+        let tried = tokio::task::spawn_blocking(move || {
+            // An attempt that was given up before its folder was made has nothing that could start.
+            std::fs::create_dir_all(dir.path())?;
+            dir.try_claim(&claim)
+        });
+        match tried.await {
+            Ok(Ok(ClaimOutcome::Won)) => Ok(Revocation::Won),
+            Ok(Ok(ClaimOutcome::Lost(Claim {
+                by: Claimant::Revoked { .. },
+                ..
+            }))) => Ok(Revocation::Won),
+            Ok(Ok(ClaimOutcome::Lost(_))) => Ok(Revocation::Lost),
+            Ok(Err(error)) => Err(StoreError::Unavailable(format!(
+                "cannot write the job directory: {error}"
+            ))),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Ends a job that is to stop and has not begun; false when it has begun after all.
+    pub(super) async fn stopped_before_it_began(&self, job: &Job) -> Result<bool, StoreError> {
+        let reason = job.stop.as_ref().map_or_else(String::new, Stop::describe);
+        if self.revoke(job, &reason).await? == Revocation::Lost {
+            return Ok(false);
+        }
+        self.leave_to_cleanup(job).await?;
+        self.conclude_stop(job, Vec::new()).await?;
+        Ok(true)
+    }
+
+    /// Passes a wish to stop on to a running command: the supervisor's channel first, then, after the
+    /// grace, the engine. Makes the wish itself when the command has run too long.
+    pub(super) async fn pass_on_stop(&self, job: &Job) -> Result<(), StoreError> {
+        let grace = job.entry.cancel_grace();
+        let Some(stop) = &job.stop else {
+            return self.enforce_run_timeout(job).await;
+        };
+        let request = CancelRequest {
+            grace_ms: job.entry.cancel_grace_ms,
+            reason: stop.describe(),
+        };
+        let dir = self.attempt_dir(job);
+        let asked = tokio::task::spawn_blocking(move || dir.request_cancel(&request)).await;
+        if let Ok(Err(error)) = asked {
+            tracing::warn!(job_id = %job.id, "cannot ask the supervisor to stop: {error}");
+        }
+        let waited = self.with_memory(job, super::memory::Remembered::stopping_for);
+        if waited >= grace + self.engine.executor.settle().min(TIMEOUT_SLACK)
+            && let Some(handle) = &job.handle
+        {
+            let cancelled = tokio::time::timeout(
+                CALL_TIMEOUT,
+                self.engine.executor.cancel(handle, Duration::ZERO),
+            )
+            .await;
+            if let Ok(Err(error)) = cancelled {
+                tracing::warn!(job_id = %job.id, "the engine cannot be asked to stop it: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    async fn enforce_run_timeout(&self, job: &Job) -> Result<(), StoreError> {
+        let (Some(timeout), Some(started)) = (job.entry.run_timeout(), job.started_at) else {
+            return Ok(());
+        };
+        let now = Timestamp::now();
+        let limit = timeout + job.entry.cancel_grace() + TIMEOUT_SLACK;
+        let ran = Duration::try_from(now.duration_since(started)).unwrap_or_default();
+        if job.state == JobState::Running && ran > limit {
+            let stop = Stop {
+                cause: Some(Cause::RunTimeout),
+                actor: "trainhook".to_owned(),
+                at: now,
+            };
+            self.store().wish_stop(job.id, stop, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Records that a job ended as somebody wished.
+    pub(super) async fn conclude_stop(
+        &self,
+        job: &Job,
+        mut changes: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let Some(stop) = &job.stop else { return Ok(()) };
+        changes.push(match stop.cause {
+            None => Change::Cancel,
+            Some(cause) => Change::Fail {
+                cause,
+                message: stop.describe(),
+            },
+        });
+        self.record(job, changes).await
+    }
+
+    /// Has whatever the engine may still hold of the attempt removed, by and by.
+    pub(super) async fn leave_to_cleanup(&self, job: &Job) -> Result<(), StoreError> {
+        let Some(handle) = &job.handle else {
+            return Ok(());
+        };
+        self.store()
+            .add_leftover(self.engine.name.clone(), handle.clone(), Timestamp::now())
+            .await
+    }
+}

@@ -1,0 +1,199 @@
+//! From a slot to the engine: the write-ahead launch id is committed, now the executor is called.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    engine_loop::{CALL_TIMEOUT, EngineLoop},
+    stop::Revocation,
+};
+use crate::{
+    backoff::Backoff,
+    config::{EnvValue, Secret, SecretError},
+    executor::{Found, Launch, SubmitError},
+    job::{Cause, Change, Handle, Job, JobState},
+    job_dir::{JobDir, Limits, Request},
+    store::StoreError,
+};
+
+/// Between tries to submit: 2 s, 4 s, 8 s, … 5 min.
+const SUBMIT_BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(2),
+    most: Duration::from_secs(300),
+};
+
+/// Whether the engine may already have the launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It was never submitted.
+    New,
+    /// A crash or a lost answer lies between: look before submitting again.
+    Perhaps,
+}
+
+impl EngineLoop {
+    /// One step of a job in `submitting`.
+    pub(super) async fn submit(&self, job: Job, known: Known) -> Result<(), StoreError> {
+        let launch = match self.prepare(&job).await {
+            Ok(launch) => launch,
+            Err(error) => return self.give_up(&job, Cause::StartFailed, error).await,
+        };
+        if known == Known::Perhaps
+            && let Some(handle) = self.find(&launch).await
+        {
+            return self.submitted(&job, handle).await;
+        }
+        if job.stop.is_some() && self.stopped_before_it_began(&job).await? {
+            return Ok(());
+        }
+        match self.call_submit(&launch).await {
+            Ok(handle) => self.submitted(&job, handle).await,
+            Err(SubmitError::Rejected(reason)) => self.give_up(&job, Cause::Rejected, reason).await,
+            Err(SubmitError::Transient(reason) | SubmitError::Ambiguous(reason)) => {
+                self.wait(&job, reason).await
+            }
+        }
+    }
+
+    async fn call_submit(&self, launch: &Launch) -> Result<Handle, SubmitError> {
+        let submitted =
+            tokio::time::timeout(CALL_TIMEOUT, self.engine.executor.submit(launch)).await;
+        submitted.unwrap_or_else(|_| {
+            Err(SubmitError::Ambiguous(
+                "the engine did not answer in time".to_owned(),
+            ))
+        })
+    }
+
+    /// The first attempt that the engine has under the launch id; more than one is harmless by the claim.
+    async fn find(&self, launch: &Launch) -> Option<Handle> {
+        let found = tokio::time::timeout(CALL_TIMEOUT, self.engine.executor.find(launch)).await;
+        match found {
+            Ok(Ok(Found::Attempts(handles))) => handles.into_iter().next(),
+            Ok(Ok(Found::Absent | Found::Unknowable)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(launch_id = %launch.id, "cannot look for the launch: {error}");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn submitted(&self, job: &Job, handle: Handle) -> Result<(), StoreError> {
+        self.with_memory(job, super::memory::Remembered::clear_failures);
+        let now = Timestamp::now();
+        let submitted = self
+            .store()
+            .change(job, vec![Change::Submitted(handle)], now)
+            .await?;
+        tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, launch_id = %job.launch_id(), "submitted");
+        // Something was already known of it before the handle was: have it looked at now.
+        if submitted.state == JobState::Pending {
+            self.engine.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, job: &Job, reason: String) -> Result<(), StoreError> {
+        let failures = self.with_memory(job, super::memory::Remembered::count_failure);
+        let now = Timestamp::now();
+        tracing::warn!(job_id = %job.id, executor = self.engine.name, failures, "cannot submit yet: {reason}");
+        let reason = Some(format!("executor {}: {reason}", self.engine.name));
+        let job = match job.waiting == reason {
+            true => job.clone(),
+            false => {
+                self.store()
+                    .change(job, vec![Change::Wait(reason)], now)
+                    .await?
+            }
+        };
+        self.store()
+            .check_again(&[job], now + SUBMIT_BACKOFF.delay(failures))
+            .await
+    }
+
+    /// Ends a launch that cannot be: only by winning its claim, since an earlier submit may have worked.
+    async fn give_up(&self, job: &Job, cause: Cause, reason: String) -> Result<(), StoreError> {
+        match self.revoke(job, &reason).await? {
+            Revocation::Won => self.conclude_failure(job, Vec::new(), cause, reason).await,
+            Revocation::Lost => {
+                self.wait(
+                    job,
+                    format!("the attempt runs, but cannot be found: {reason}"),
+                )
+                .await
+            }
+        }
+    }
+
+    /// Makes the attempt's folder and its launch.
+    async fn prepare(&self, job: &Job) -> Result<Launch, String> {
+        let env =
+            resolve_env(job).map_err(|error| format!("cannot read the model's env: {error}"))?;
+        let job_dir = JobDir::new(&self.context.jobs_dir, job.id);
+        let request = request_of(job);
+        let created = tokio::task::spawn_blocking(move || job_dir.create_attempt(&request)).await;
+        let created = created.map_err(|error| error.to_string())?;
+        let attempt_dir =
+            created.map_err(|error| format!("cannot write the job directory: {error}"))?;
+        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        Ok(Launch {
+            id: job.launch_id(),
+            argv: vec![
+                text(&self.context.program),
+                "supervise".to_owned(),
+                "--job-dir".to_owned(),
+                text(attempt_dir.path()),
+            ],
+            env,
+            attempt_dir: attempt_dir.path().to_owned(),
+            resources: job.entry.resources.clone(),
+            devices: job.devices.clone(),
+        })
+    }
+}
+
+/// The model's `env` and `env_pass`, with secrets read now; they are never stored.
+fn resolve_env(job: &Job) -> Result<BTreeMap<String, Secret>, SecretError> {
+    let passed = job.entry.env_pass.iter();
+    let mut env: BTreeMap<String, Secret> = passed
+        .filter_map(|name| Some((name.clone(), Secret::new(std::env::var(name).ok()?))))
+        .collect();
+    for (name, value) in &job.entry.env {
+        let value = match value {
+            EnvValue::Text(text) => Secret::new(text.clone()),
+            EnvValue::Secret(reference) => reference.read()?,
+        };
+        env.insert(name.clone(), value);
+    }
+    Ok(env)
+}
+
+fn request_of(job: &Job) -> Request {
+    let entry = &job.entry;
+    Request {
+        protocol: job.protocol,
+        job_id: job.id,
+        launch_id: job.launch_id(),
+        attempt: job.attempt,
+        model: entry.slug.clone(),
+        model_type: entry.title.clone(),
+        model_id: job.model_id.clone(),
+        model_run_id: job.model_run_id.clone(),
+        params: entry
+            .params
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.as_json()))
+            .collect(),
+        resources: entry.resources.clone(),
+        devices: job.devices.clone(),
+        command: entry.command.clone(),
+        workdir: entry.workdir.clone(),
+        limits: Limits {
+            run_timeout_ms: entry.run_timeout_ms,
+            cancel_grace_ms: entry.cancel_grace_ms,
+            log_bytes: entry.log_limit,
+        },
+    }
+}

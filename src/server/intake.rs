@@ -1,0 +1,62 @@
+//! Requests to train, made durable.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    http::labelbox::{AcceptError, AcceptRuns, Accepted, RunRequest},
+    store::{Acceptance, NewJob, Store, StoreError},
+};
+
+/// What Labelbox is asked to wait when the store cannot commit.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Who wants what Labelbox sends.
+const ACTOR: &str = "labelbox";
+
+/// Accepts into the store.
+#[derive(Debug)]
+pub(super) struct StoreIntake {
+    store: Store,
+    redelivery_window: Duration,
+}
+
+impl StoreIntake {
+    pub(super) fn new(store: Store, redelivery_window: Duration) -> Arc<dyn AcceptRuns> {
+        Arc::new(Self { store, redelivery_window })
+    }
+}
+
+#[async_trait]
+impl AcceptRuns for StoreIntake {
+    async fn accept(&self, request: RunRequest) -> Result<Accepted, AcceptError> {
+        let new = NewJob {
+            workspace: request.workspace,
+            entry: request.model,
+            model_run_id: request.model_run_id,
+            model_id: request.model_id,
+            parent: None,
+            actor: ACTOR.to_owned(),
+            webhook: request.webhook,
+            redelivery_window: self.redelivery_window,
+        };
+        let (job, duplicate) = match self.store.accept(new, Timestamp::now()).await {
+            Ok(Acceptance::New(job)) => (job, false),
+            Ok(Acceptance::Duplicate(job)) => (job, true),
+            Ok(Acceptance::OtherModel(job)) => {
+                return Err(AcceptError::OtherModel { job_id: job.id, model_type: job.entry.title });
+            }
+            Err(error) => {
+                log(&error);
+                return Err(AcceptError::Unavailable { retry_after: RETRY_AFTER });
+            }
+        };
+        Ok(Accepted { job_id: job.id, state: job.state, duplicate })
+    }
+}
+
+fn log(error: &StoreError) {
+    tracing::error!("a request could not be stored, and was refused: {error}");
+}

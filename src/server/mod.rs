@@ -1,0 +1,131 @@
+//! Wires the parts together and runs them: they meet only in the store, so a restart is just starting them again.
+
+mod admin_files;
+mod intake;
+mod start;
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    config::Config,
+    http::{
+        admin::{Admin, AdminToken, admin_routes},
+        body::BodyLimits,
+        labelbox::{WorkspaceRoutes, labelbox_routes},
+        listener,
+    },
+    labelbox::Labelbox,
+    reporter::Reporter,
+    scheduler::{self, Context, Engine},
+    store::Store,
+    transfer::Transfer,
+};
+use admin_files::ServerFile;
+use intake::StoreIntake;
+
+pub use admin_files::{ServerInfo, admin_token_path, read_server_info};
+pub use start::{ExecutorMistakes, StartError, build_engines};
+
+/// How long the last connections may take beyond the listeners' own grace.
+const SHUTDOWN_SLACK: Duration = Duration::from_secs(2);
+
+/// A server that has everything it needs: the store, its executors, its two listeners.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    store: Store,
+    engines: BTreeMap<String, Engine>,
+    routes: Vec<WorkspaceRoutes>,
+    scheduling: Context,
+    listeners: Listeners,
+    token: AdminToken,
+    // Removed when the server stops: its presence tells the command line where we listen.
+    _server_file: ServerFile,
+}
+
+#[derive(Debug)]
+struct Listeners {
+    labelbox: TcpListener,
+    admin: TcpListener,
+    addresses: Addresses,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// For Labelbox.
+    pub labelbox: SocketAddr,
+    /// For people and the command line.
+    pub admin: SocketAddr,
+}
+
+impl Server {
+    /// Where it listens; with port 0 in `models.toml` the kernel has chosen.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.listeners.addresses
+    }
+
+    /// Its store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Serves until `shutdown` turns true: then takes nothing new, finishes answering, and leaves jobs running.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) {
+        let labelboxes = labelboxes(&self.config);
+        let mut actors = JoinSet::new();
+        actors.spawn(scheduler::run(self.scheduling.clone(), self.engines.clone()));
+        let jobs_dir = self.config.server.jobs_dir.clone();
+        actors.spawn(Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone()).run());
+        let link = self.config.server.dashboard_url.clone();
+        let reporting = self.config.reporting.clone();
+        actors.spawn(Reporter::new(self.store.clone(), labelboxes, reporting, link).run());
+        let grace = self.config.server.shutdown_grace + SHUTDOWN_SLACK;
+        let mut stopping = shutdown.clone();
+        let mut listening = self.listen(shutdown);
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => {}
+            // An actor never ends by itself; without it the server would promise what it cannot keep.
+            _ = actors.join_next() => tracing::error!("a part of the server failed: the server ends here"),
+        }
+        let answered = async { while listening.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, answered).await.is_err() {
+            tracing::warn!("some answers could not be finished in time");
+        }
+    }
+
+    fn listen(self, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
+        let server = &self.config.server;
+        let limits = listener::Limits {
+            header_timeout: server.header_timeout,
+            max_connections: server.max_connections,
+            drain: server.shutdown_grace,
+        };
+        let body = BodyLimits { size: server.max_body, time: server.body_timeout };
+        let intake = StoreIntake::new(self.store.clone(), server.redelivery_window);
+        let labelbox = labelbox_routes(self.routes, intake, body);
+        let admin = Admin::new(self.store.clone(), &self.config, self.engines.values(), self.token);
+        let admin = admin_routes(admin, body);
+        let mut listening = JoinSet::new();
+        listening.spawn(listener::serve(self.listeners.labelbox, labelbox, limits, shutdown.clone()));
+        let server_file = self._server_file;
+        listening.spawn(async move {
+            listener::serve(self.listeners.admin, admin, limits, shutdown).await;
+            drop(server_file);
+        });
+        listening
+    }
+}
+
+/// One client a workspace.
+fn labelboxes(config: &Config) -> BTreeMap<String, Labelbox> {
+    let timeout = config.reporting.timeout;
+    let client = |workspace: &crate::config::Workspace| {
+        Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
+    };
+    config.workspaces.iter().map(|workspace| (workspace.name.clone(), client(workspace))).collect()
+}

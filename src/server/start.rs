@@ -1,0 +1,162 @@
+//! From a configuration to a server that is ready, or to a clear reason why not.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{
+    Addresses, Listeners, Server,
+    admin_files::{ServerFile, ServerInfo, admin_token},
+};
+use crate::{
+    config::{Config, ExecutorEntry, Mistake, Secret, SecretError},
+    executor::Registry,
+    http::{
+        labelbox::WorkspaceRoutes,
+        listener::{self, BindError},
+    },
+    process,
+    scheduler::{Context, Engine},
+    signature::WebhookSecrets,
+    store::{OpenError, Store, StoreError},
+};
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An executor's table is wrong.
+    #[error(transparent)]
+    Executors(#[from] ExecutorMistakes),
+    /// A webhook secret cannot be read.
+    #[error("workspace {workspace}: {source}")]
+    Secret {
+        /// The workspace.
+        workspace: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Write(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A folder or a file in it cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Mistakes in the tables of executors, found by the executors themselves.
+#[derive(Debug, thiserror::Error)]
+#[error("the executors' tables have mistakes")]
+pub struct ExecutorMistakes(pub Vec<Mistake>);
+
+impl Server {
+    /// Opens the store, builds the executors, reads the secrets and takes the addresses. Nothing is
+    /// served and no job is touched before [`Server::run`].
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left behind.
+    pub async fn start(
+        config: Config,
+        mut executors: Vec<ExecutorEntry>,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
+        let engines = build_engines(&mut executors, registry)?;
+        let (routes, secrets) = workspaces(&config)?;
+        let listeners = listen(&config).await?;
+        let state_dir = config.server.state_dir.clone();
+        let store = tokio::task::spawn_blocking(move || Store::open(&state_dir));
+        let store = store.await.map_err(|_| StoreError::Panicked)??;
+        let folder = |path: PathBuf| move |source| StartError::Folder { path, source };
+        let jobs_dir = config.server.jobs_dir.clone();
+        std::fs::create_dir_all(&jobs_dir).map_err(folder(jobs_dir.clone()))?;
+        rustix::fs::access(&jobs_dir, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| folder(jobs_dir.clone())(error.into()))?;
+        let token = admin_token(&config.server.state_dir).map_err(folder(config.server.state_dir.clone()))?;
+        let info = ServerInfo::of_this_process(listeners.addresses);
+        let server_file =
+            ServerFile::write(&config.server.state_dir, &info).map_err(folder(config.server.state_dir.clone()))?;
+        forget_old_clocks(&store, &config).await?;
+        let scheduling = Context {
+            store: store.clone(),
+            jobs_dir,
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook")),
+            boot_id: process::boot_id(),
+            machine_id: process::machine_id(),
+            report_interval: config.reporting.interval,
+            secrets,
+        };
+        Ok(Self { config, store, engines, routes, scheduling, listeners, token, _server_file: server_file })
+    }
+}
+
+/// Builds every executor of the file.
+///
+/// # Errors
+/// All mistakes of all their tables at once.
+pub fn build_engines(
+    entries: &mut [ExecutorEntry],
+    registry: &Registry,
+) -> Result<BTreeMap<String, Engine>, ExecutorMistakes> {
+    let bells: BTreeMap<String, Arc<Notify>> =
+        entries.iter().map(|entry| (entry.name.clone(), Arc::default())).collect();
+    let bell = |name: &str| bells.get(name).cloned().unwrap_or_default();
+    let built = registry.build(entries, bell).map_err(ExecutorMistakes)?;
+    let engines = entries.iter().filter_map(|entry| {
+        let engine = Engine {
+            name: entry.name.clone(),
+            executor: Arc::clone(built.get(&entry.name)?),
+            max_running: entry.max_running,
+            lost_after: entry.lost_after,
+            wake: bell(&entry.name),
+        };
+        Some((entry.name.clone(), engine))
+    });
+    Ok(engines.collect())
+}
+
+/// The routes of each workspace, and all secrets that must never be seen in a job's words.
+fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Vec<Secret>), StartError> {
+    let (mut routes, mut all) = (Vec::new(), Vec::new());
+    for workspace in &config.workspaces {
+        let unreadable = |source| StartError::Secret { workspace: workspace.name.clone(), source };
+        let references = workspace.webhook_secrets.iter();
+        let secrets = references.map(|secret| secret.read()).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        all.extend(secrets.iter().cloned());
+        match workspace.api_key.read() {
+            Ok(key) => all.push(key),
+            // Requests are taken all the same: jobs wait, loudly, until the key is there.
+            Err(error) => tracing::error!(workspace = workspace.name, "the API key cannot be read: {error}"),
+        }
+        routes.push(WorkspaceRoutes::new(workspace, &config.models, WebhookSecrets::new(secrets)));
+    }
+    Ok((routes, all))
+}
+
+async fn listen(config: &Config) -> Result<Listeners, StartError> {
+    let labelbox = listener::bind(config.server.listen).await?;
+    let admin = listener::bind(config.server.admin_listen).await?;
+    let address = |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
+    let addresses = Addresses {
+        labelbox: address(&labelbox, config.server.listen),
+        admin: address(&admin, config.server.admin_listen),
+    };
+    Ok(Listeners { labelbox, admin, addresses })
+}
+
+/// After a start nothing waits for what another clock has said.
+async fn forget_old_clocks(store: &Store, config: &Config) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    store.make_all_due(now).await?;
+    store.bound_report_waits(now + config.reporting.parked_retry).await
+}

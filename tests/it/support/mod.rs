@@ -1,0 +1,5 @@
+//! What several subjects share.
+
+pub(crate) mod labelbox_door;
+pub(crate) mod raw_http;
+pub(crate) mod scripted;
