@@ -2,6 +2,7 @@
 
 mod emulate;
 mod send;
+mod webhook_secret;
 
 use std::process::ExitCode;
 

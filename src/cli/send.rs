@@ -2,17 +2,14 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::{
-    config::{Secret, SecretError, SecretRef},
-    emulator::{Answer, CallError, ModelRunRequest, Webhook},
-};
+use super::webhook_secret::{PlaceError, SecretPlace};
+use crate::emulator::{Answer, CallError, ModelRunRequest, Webhook};
 
 /// The arguments of `trainhook send`.
 #[derive(Debug, clap::Args)]
@@ -56,22 +53,10 @@ struct Target {
     json: bool,
 }
 
-/// Where the webhook secret is kept: command lines are seen by everyone on the machine.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct SecretPlace {
-    /// The environment variable that holds the webhook secret
-    #[arg(long, value_name = "NAME")]
-    secret_env: Option<String>,
-    /// The file that holds the webhook secret
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum SendError {
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Secret(#[from] PlaceError),
     #[error(transparent)]
     Call(#[from] CallError),
     #[error("cannot print the answer: {0}")]
@@ -124,15 +109,6 @@ impl Call {
 impl Target {
     fn webhook(&self) -> Result<Webhook, SendError> {
         Ok(Webhook::new(&self.url, self.secret.read()?)?)
-    }
-}
-
-impl SecretPlace {
-    fn read(&self) -> Result<Secret, SecretError> {
-        match (&self.secret_env, &self.secret_file) {
-            (Some(name), _) => SecretRef::Env(name.clone()).read(),
-            (None, file) => SecretRef::File(file.clone().unwrap_or_default()).read(),
-        }
     }
 }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    query::{self, Operation},
+    document::Operation,
+    query,
     schema::{self, Root},
     world::World,
 };

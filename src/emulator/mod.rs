@@ -6,6 +6,7 @@
 
 mod click;
 mod control;
+mod document;
 mod faults;
 mod graphql;
 mod labelbox;

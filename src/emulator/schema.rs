@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
+    document::{Field, OperationKind},
     graphql::{Endpoint, Refusal},
-    query::{Field, OperationKind},
     resolve,
     world::World,
 };

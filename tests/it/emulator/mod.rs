@@ -3,6 +3,7 @@
 mod click;
 mod control;
 mod faults;
+mod our_client;
 mod program;
 mod queries;
 mod statuses;

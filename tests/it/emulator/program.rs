@@ -175,3 +175,40 @@ async fn send_fails_when_it_is_refused_or_has_no_answer_or_no_secret() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn send_finds_the_secret_by_way_of_models_toml() {
+    let mut server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("models.toml");
+    let config = r#"
+        [workspaces.first]
+        webhook_secrets = [{ env = "SECRET" }, { env = "OLD" }]
+        [workspaces.second]
+        webhook_secrets = [{ file = "secret" }]
+    "#;
+    std::fs::write(&file, config).expect("a file");
+    std::fs::write(folder.path().join("secret"), "test_secret").expect("a file");
+    let file = file.to_str().expect("a path in UTF-8");
+    let base = server.base.clone();
+    let place = ["models", "--url", &base, "--config", file];
+    for workspace in ["first", "second"] {
+        let (code, ..) = send(&[&place[..], &["--workspace", workspace]].concat()).await;
+        assert_eq!(code, Some(0), "{workspace}");
+        let known = "sha1=b33b3b73cc2715209467aca3e7d3453b7256e9ca";
+        assert_eq!(server.next().2.as_deref(), Some(known), "{workspace}");
+    }
+    let (code, _, error) = send(&place).await;
+    assert_eq!(
+        (code, error.contains("first, second")),
+        (Some(1), true),
+        "{error}"
+    );
+    let (code, _, error) = send(&[&place[..], &["--workspace", "third"]].concat()).await;
+    assert_eq!((code, error.contains("third")), (Some(1), true), "{error}");
+
+    std::fs::write(file, "[workspaces.w]\nwebhook_secrets = [\"s3cret\"]").expect("a file");
+    let (code, _, error) = send(&place).await;
+    assert_eq!((code, error.contains("line 2")), (Some(1), true), "{error}");
+    assert!(!error.contains("s3cret"), "{error}");
+}
