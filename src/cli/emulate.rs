@@ -21,7 +21,8 @@ use crate::{
 const AFTER_HELP: &str = "\
 Make it click Train model on a server, as a person in Labelbox would:
 
-  printf '{\"url\":\"http://127.0.0.1:8080\",\"secret\":\"%s\",\"modelRunId\":\"ID\"}' \"$LABELBOX_WEBHOOK_SECRET\" |
+  printf '{\"url\":\"%s\",\"secret\":\"%s\",\"modelRunId\":\"%s\"}' \\
+    http://127.0.0.1:8080 \"$LABELBOX_WEBHOOK_SECRET\" ID |
     curl -s -d @- http://ADDRESS/control/click
 
 The url is what would be registered in Labelbox; add \"modelType\" to pick another model than the first.
@@ -104,7 +105,8 @@ An emulator of Labelbox's side; Ctrl-C ends it.
   model run  {model_run_id}
 
 Click Train model on a server that is registered as http://127.0.0.1:8080:
-  printf '{{\"url\":\"http://127.0.0.1:8080\",\"secret\":\"%s\",\"modelRunId\":\"{model_run_id}\"}}' \"$LABELBOX_WEBHOOK_SECRET\" |
+  printf '{{\"url\":\"%s\",\"secret\":\"%s\",\"modelRunId\":\"%s\"}}' \\
+    http://127.0.0.1:8080 \"$LABELBOX_WEBHOOK_SECRET\" {model_run_id} |
     curl -s -d @- {control}/click
 
 See what was reported:
