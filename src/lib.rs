@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod emulator;
 pub mod executor;
 pub mod http;
 pub mod job;
@@ -12,6 +13,7 @@ pub mod outbound;
 pub mod process;
 pub mod reporter;
 pub mod scheduler;
+pub mod server;
 pub mod signature;
 pub mod store;
 pub mod supervisor;

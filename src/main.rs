@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    trainhook::cli::main_with(trainhook::executor::Registry::default())
+    trainhook::cli::main_with(&trainhook::executor::Registry::default())
 }

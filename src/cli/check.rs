@@ -15,7 +15,9 @@ use crate::{
 
 /// Reads the settings and says whether the server would take them.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit code 0: fine. 2: mistakes, each with its line, its key and what to do.")]
+#[command(
+    after_help = "Exit code 0: fine. 2: mistakes, each with its line, its key and what to do."
+)]
 pub(super) struct Args {
     /// The settings.
     #[arg(long, value_name = "FILE", default_value = "models.toml")]
@@ -37,16 +39,23 @@ impl Args {
         let (config, mistakes) = judge(parsed, registry);
         match (config, self.json) {
             (Some(config), false) => praise(&self.config, &config),
-            (Some(config), true) => println!("{}", json!({ "mistakes": [], "models": titles(&config) })),
+            (Some(config), true) => {
+                println!("{}", json!({ "mistakes": [], "models": titles(&config) }))
+            }
             (None, false) => print_mistakes(&self.config, &mistakes),
             (None, true) => {
-                let line = |mistake: &Mistake| {
-                    json!({ "line": mistake.line, "key": mistake.key, "text": mistake.text })
-                };
-                println!("{}", json!({ "mistakes": mistakes.iter().map(line).collect::<Vec<_>>() }));
+                let line = |mistake: &Mistake| json!({ "line": mistake.line, "key": mistake.key, "text": mistake.text });
+                println!(
+                    "{}",
+                    json!({ "mistakes": mistakes.iter().map(line).collect::<Vec<_>>() })
+                );
             }
         }
-        if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+        if mistakes.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(2)
+        }
     }
 }
 
@@ -61,7 +70,11 @@ pub(super) fn print_mistakes(file: &Path, mistakes: &[Mistake]) {
     for Mistake { line, key, text } in mistakes {
         eprintln!("{}:{line}: {key}: {text}", file.display());
     }
-    let many = if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+    let many = if mistakes.len() == 1 {
+        "1 mistake".to_owned()
+    } else {
+        format!("{} mistakes", mistakes.len())
+    };
     eprintln!("{}: {many}", file.display());
 }
 
@@ -77,7 +90,11 @@ fn judge(mut parsed: Parsed, registry: &Registry) -> (Option<Config>, Vec<Mistak
 
 fn praise(file: &Path, config: &Config) {
     let count = |number: usize, what: &str| {
-        if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+        if number == 1 {
+            format!("1 {what}")
+        } else {
+            format!("{number} {what}s")
+        }
     };
     println!(
         "{}: fine: {}, {}, {}",
@@ -87,7 +104,12 @@ fn praise(file: &Path, config: &Config) {
         count(config.models.len(), "model"),
     );
     for model in &config.models {
-        println!("  {:?} runs {} on {}", model.title, model.command.join(" "), model.executor);
+        println!(
+            "  {:?} runs {} on {}",
+            model.title,
+            model.command.join(" "),
+            model.executor
+        );
     }
     for (workspace, error) in unreadable_secrets(config) {
         eprintln!("warning: workspace {workspace}: {error}");
@@ -106,5 +128,9 @@ fn unreadable_secrets(config: &Config) -> Vec<(&str, String)> {
 }
 
 fn titles(config: &Config) -> Vec<&str> {
-    config.models.iter().map(|model| model.title.as_str()).collect()
+    config
+        .models
+        .iter()
+        .map(|model| model.title.as_str())
+        .collect()
 }

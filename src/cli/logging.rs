@@ -17,12 +17,22 @@ impl LogFormat {
     /// Installs the log of this process. `TRAINHOOK_LOG` chooses what is logged: `debug`, or
     /// `info,trainhook::reporter=debug`; `info` if it is not set.
     pub(super) fn install(self) {
-        let filter = EnvFilter::try_from_env("TRAINHOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let filter =
+            EnvFilter::try_from_env("TRAINHOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
         // A program that embeds us may have installed its own; then that one stays.
         let _installed = match self {
-            Self::Text => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-            Self::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
+            Self::Text => log
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .try_init(),
+            Self::Json => log
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .try_init(),
         };
     }
 }

@@ -1,7 +1,13 @@
 //! The command line: one file a command.
 
+mod check;
+mod emulate;
 mod event;
+mod logging;
+mod send;
+mod serve;
 mod supervise;
+mod webhook_secret;
 
 use std::process::ExitCode;
 
@@ -20,12 +26,20 @@ struct Arguments {
 // Each variant's doc comment is the command's line in `--help`; one file of this folder a variant.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// From within a training command: tell its stage, progress, metrics, notes, or why it fails.
+    /// Runs the server that Labelbox calls
+    Serve(serve::Args),
+    /// Says whether a settings file is fine, or all that is wrong with it
+    Check(check::Args),
+    /// Calls a server as Labelbox does, once
+    Send(send::Args),
+    /// Plays Labelbox's side on this machine, for trials without an account
+    Emulate(emulate::Args),
+    /// From within a training command: tell its stage, progress, metrics, notes, or why it fails
     Event(event::Args),
-    /// Runs one attempt's command and records how it ends; started by executors.
+    /// Runs one attempt's command and records how it ends; started by executors
     #[command(hide = true)]
     Supervise(supervise::Args),
-    /// The command's process before it becomes the command; started by supervisors.
+    /// The command's process before it becomes the command; started by supervisors
     #[command(hide = true, name = crate::supervisor::STUB_COMMAND)]
     SuperviseExec(supervise::StubArgs),
 }
@@ -34,8 +48,12 @@ enum Command {
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong arguments or settings.
 #[must_use]
-pub fn main_with(_registry: Registry) -> ExitCode {
+pub fn main_with(registry: &Registry) -> ExitCode {
     match Arguments::parse().command {
+        Command::Serve(arguments) => arguments.run(registry),
+        Command::Check(arguments) => arguments.run(registry),
+        Command::Send(arguments) => arguments.run(),
+        Command::Emulate(arguments) => arguments.run(),
         Command::Event(arguments) => arguments.run(),
         Command::Supervise(arguments) => arguments.run(),
         Command::SuperviseExec(arguments) => arguments.run(),

@@ -13,7 +13,9 @@ use crate::{
 
 /// Runs the server until SIGTERM or SIGINT; training jobs go on without it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Jobs outlive the server: stop it, replace it, start it again, and it finds them.")]
+#[command(
+    after_help = "Jobs outlive the server: stop it, replace it, start it again, and it finds them."
+)]
 pub(super) struct Args {
     /// The settings.
     #[arg(long, value_name = "FILE", default_value = "models.toml")]
@@ -31,7 +33,10 @@ impl Args {
             Err(code) => return code,
         };
         harden();
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+        {
             Ok(runtime) => runtime,
             Err(error) => return fail(&format!("cannot start threads: {error}")),
         };
@@ -53,7 +58,10 @@ impl Args {
     }
 }
 
-fn read(file: &std::path::Path, registry: &Registry) -> Result<(Config, Vec<ExecutorEntry>), ExitCode> {
+fn read(
+    file: &std::path::Path,
+    registry: &Registry,
+) -> Result<(Config, Vec<ExecutorEntry>), ExitCode> {
     let parsed = config::read(file).map_err(|error| {
         fail(&error.to_string());
         ExitCode::from(2)
@@ -64,11 +72,19 @@ fn read(file: &std::path::Path, registry: &Registry) -> Result<(Config, Vec<Exec
     }
 }
 
-async fn serve(config: Config, executors: Vec<ExecutorEntry>, registry: &Registry) -> Result<(), StartError> {
+async fn serve(
+    config: Config,
+    executors: Vec<ExecutorEntry>,
+    registry: &Registry,
+) -> Result<(), StartError> {
     let shutdown = stop_signal();
     let server = Server::start(config, executors, registry).await?;
     let addresses = server.addresses();
-    tracing::info!("listening for Labelbox on http://{}, for people on http://{}", addresses.labelbox, addresses.admin);
+    tracing::info!(
+        "listening for Labelbox on http://{}, for people on http://{}",
+        addresses.labelbox,
+        addresses.admin
+    );
     server.run(shutdown).await;
     tracing::info!("stopped; jobs that run go on, and the next start finds them");
     Ok(())
@@ -98,7 +114,9 @@ pub(super) fn stop_signal() -> watch::Receiver<bool> {
 fn harden() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+    if let Err(error) =
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
         tracing::warn!("other programs of this user may read the server's memory: {error}");
     }
 }

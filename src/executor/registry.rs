@@ -29,7 +29,10 @@ pub struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { kinds: BTreeMap::new() }.with("local", local::build)
+        Self {
+            kinds: BTreeMap::new(),
+        }
+        .with("local", local::build)
     }
 }
 
@@ -66,24 +69,39 @@ impl Registry {
         let (mut executors, mut mistakes) = (BTreeMap::new(), Vec::new());
         for entry in entries {
             let name = entry.name.clone();
-            let context = BuildContext { name: &name, wake: wake(&name) };
+            let context = BuildContext {
+                name: &name,
+                wake: wake(&name),
+            };
             match self.build_one(entry, &context) {
                 Ok(executor) => drop(executors.insert(entry.name.clone(), executor)),
                 Err(mut more) => mistakes.append(&mut more),
             }
         }
         mistakes.sort_by_key(|mistake| mistake.line);
-        if mistakes.is_empty() { Ok(executors) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            Ok(executors)
+        } else {
+            Err(mistakes)
+        }
     }
 
     fn build_one(&self, entry: &mut ExecutorEntry, context: &BuildContext<'_>) -> Built {
         let Some(build) = self.kinds.get(&entry.kind) else {
             // Its other keys cannot be judged; a kind that is missing altogether was noted by the reader.
             let known: Vec<&str> = self.kinds.keys().map(String::as_str).collect();
-            let text = format!("there is no kind {:?}; those that exist: {}", entry.kind, known.join(", "));
+            let text = format!(
+                "there is no kind {:?}; those that exist: {}",
+                entry.kind,
+                known.join(", ")
+            );
             entry.table.mistake("kind", text);
             let found = entry.table.take_mistakes();
-            return Err(if entry.kind.is_empty() { Vec::new() } else { found });
+            return Err(if entry.kind.is_empty() {
+                Vec::new()
+            } else {
+                found
+            });
         };
         let built = build(&mut entry.table, context);
         let mut mistakes = entry.table.finish();

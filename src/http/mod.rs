@@ -2,6 +2,7 @@
 //!
 //! A slow, huge or silent client costs nothing but its own connection: every wait and every buffer has a bound.
 
+pub mod admin;
 mod answer;
 pub mod body;
 mod connection;

@@ -128,7 +128,7 @@ impl Cause {
 words! {
     /// What a training command says it is doing.
     Stage {
-        /// Getting ready: Labelbox is told PREPARING_DATA.
+        /// Getting ready: Labelbox is told `PREPARING_DATA`.
         Preparing = "preparing",
         /// Training.
         Training = "training",

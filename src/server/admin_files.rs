@@ -46,7 +46,10 @@ pub(super) struct ServerFile {
 impl ServerFile {
     pub(super) fn write(state_dir: &Path, info: &ServerInfo) -> io::Result<Self> {
         let path = state_dir.join("server.json");
-        crate::job_dir::files::write_atomic(&path, &serde_json::to_vec(info).map_err(io::Error::other)?)?;
+        crate::job_dir::files::write_atomic(
+            &path,
+            &serde_json::to_vec(info).map_err(io::Error::other)?,
+        )?;
         Ok(Self { path })
     }
 }
@@ -64,7 +67,9 @@ impl Drop for ServerFile {
 /// When the file is there but unreadable.
 pub fn read_server_info(state_dir: &Path) -> io::Result<Option<ServerInfo>> {
     match fs::read(state_dir.join("server.json")) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::other),
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -84,7 +89,11 @@ pub(super) fn admin_token(state_dir: &Path) -> io::Result<AdminToken> {
         _ => {
             let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
             let _old = fs::remove_file(&path);
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
             io::Write::write_all(&mut file, token.as_bytes())?;
             token
         }

@@ -29,7 +29,10 @@ pub(super) struct StoreIntake {
 
 impl StoreIntake {
     pub(super) fn new(store: Store, redelivery_window: Duration) -> Arc<dyn AcceptRuns> {
-        Arc::new(Self { store, redelivery_window })
+        Arc::new(Self {
+            store,
+            redelivery_window,
+        })
     }
 }
 
@@ -47,19 +50,30 @@ impl AcceptRuns for StoreIntake {
             redelivery_window: self.redelivery_window,
         };
         let accepted = self.store.accept(new, Timestamp::now());
-        let accepted = tokio::time::timeout(PATIENCE, accepted).await.unwrap_or(Err(StoreError::Busy));
+        let accepted = tokio::time::timeout(PATIENCE, accepted)
+            .await
+            .unwrap_or(Err(StoreError::Busy));
         let (job, duplicate) = match accepted {
             Ok(Acceptance::New(job)) => (job, false),
             Ok(Acceptance::Duplicate(job)) => (job, true),
             Ok(Acceptance::OtherModel(job)) => {
-                return Err(AcceptError::OtherModel { job_id: job.id, model_type: job.entry.title });
+                return Err(AcceptError::OtherModel {
+                    job_id: job.id,
+                    model_type: job.entry.title,
+                });
             }
             Err(error) => {
                 log(&error);
-                return Err(AcceptError::Unavailable { retry_after: RETRY_AFTER });
+                return Err(AcceptError::Unavailable {
+                    retry_after: RETRY_AFTER,
+                });
             }
         };
-        Ok(Accepted { job_id: job.id, state: job.state, duplicate })
+        Ok(Accepted {
+            job_id: job.id,
+            state: job.state,
+            duplicate,
+        })
     }
 }
 

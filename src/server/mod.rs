@@ -78,7 +78,10 @@ impl Server {
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         let labelboxes = labelboxes(&self.config);
         let mut actors = JoinSet::new();
-        actors.spawn(scheduler::run(self.scheduling.clone(), self.engines.clone()));
+        actors.spawn(scheduler::run(
+            self.scheduling.clone(),
+            self.engines.clone(),
+        ));
         let jobs_dir = self.config.server.jobs_dir.clone();
         actors.spawn(Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone()).run());
         let link = self.config.server.dashboard_url.clone();
@@ -105,13 +108,30 @@ impl Server {
             max_connections: server.max_connections,
             drain: server.shutdown_grace,
         };
-        let body = BodyLimits { size: server.max_body, time: server.body_timeout };
+        let body = BodyLimits {
+            size: server.max_body,
+            time: server.body_timeout,
+        };
         let intake = StoreIntake::new(self.store.clone(), server.redelivery_window);
         let labelbox = labelbox_routes(self.routes, intake, body);
-        let admin = Admin::new(self.store.clone(), &self.config, self.engines.values(), self.token);
+        let slots = self
+            .engines
+            .values()
+            .map(|engine| (engine.name.clone(), engine.max_running));
+        let admin = Admin::new(
+            self.store.clone(),
+            &self.config,
+            slots.collect(),
+            self.token,
+        );
         let admin = admin_routes(admin, body);
         let mut listening = JoinSet::new();
-        listening.spawn(listener::serve(self.listeners.labelbox, labelbox, limits, shutdown.clone()));
+        listening.spawn(listener::serve(
+            self.listeners.labelbox,
+            labelbox,
+            limits,
+            shutdown.clone(),
+        ));
         let server_file = self._server_file;
         listening.spawn(async move {
             listener::serve(self.listeners.admin, admin, limits, shutdown).await;
@@ -127,5 +147,9 @@ fn labelboxes(config: &Config) -> BTreeMap<String, Labelbox> {
     let client = |workspace: &crate::config::Workspace| {
         Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
     };
-    config.workspaces.iter().map(|workspace| (workspace.name.clone(), client(workspace))).collect()
+    config
+        .workspaces
+        .iter()
+        .map(|workspace| (workspace.name.clone(), client(workspace)))
+        .collect()
 }

@@ -85,10 +85,11 @@ impl Server {
         std::fs::create_dir_all(&jobs_dir).map_err(folder(jobs_dir.clone()))?;
         rustix::fs::access(&jobs_dir, rustix::fs::Access::WRITE_OK)
             .map_err(|error| folder(jobs_dir.clone())(error.into()))?;
-        let token = admin_token(&config.server.state_dir).map_err(folder(config.server.state_dir.clone()))?;
+        let token = admin_token(&config.server.state_dir)
+            .map_err(folder(config.server.state_dir.clone()))?;
         let info = ServerInfo::of_this_process(listeners.addresses);
-        let server_file =
-            ServerFile::write(&config.server.state_dir, &info).map_err(folder(config.server.state_dir.clone()))?;
+        let server_file = ServerFile::write(&config.server.state_dir, &info)
+            .map_err(folder(config.server.state_dir.clone()))?;
         forget_old_clocks(&store, &config).await?;
         let scheduling = Context {
             store: store.clone(),
@@ -99,7 +100,16 @@ impl Server {
             report_interval: config.reporting.interval,
             secrets,
         };
-        Ok(Self { config, store, engines, routes, scheduling, listeners, token, _server_file: server_file })
+        Ok(Self {
+            config,
+            store,
+            engines,
+            routes,
+            scheduling,
+            listeners,
+            token,
+            _server_file: server_file,
+        })
     }
 }
 
@@ -111,10 +121,14 @@ pub fn build_engines(
     mut entries: Vec<ExecutorEntry>,
     registry: &Registry,
 ) -> Result<BTreeMap<String, Engine>, ExecutorMistakes> {
-    let bells: BTreeMap<String, Arc<Notify>> =
-        entries.iter().map(|entry| (entry.name.clone(), Arc::default())).collect();
+    let bells: BTreeMap<String, Arc<Notify>> = entries
+        .iter()
+        .map(|entry| (entry.name.clone(), Arc::default()))
+        .collect();
     let bell = |name: &str| bells.get(name).cloned().unwrap_or_default();
-    let built = registry.build(&mut entries, bell).map_err(ExecutorMistakes)?;
+    let built = registry
+        .build(&mut entries, bell)
+        .map_err(ExecutorMistakes)?;
     let engines = entries.iter().filter_map(|entry| {
         let engine = Engine {
             name: entry.name.clone(),
@@ -132,16 +146,29 @@ pub fn build_engines(
 fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Vec<Secret>), StartError> {
     let (mut routes, mut all) = (Vec::new(), Vec::new());
     for workspace in &config.workspaces {
-        let unreadable = |source| StartError::Secret { workspace: workspace.name.clone(), source };
+        let unreadable = |source| StartError::Secret {
+            workspace: workspace.name.clone(),
+            source,
+        };
         let references = workspace.webhook_secrets.iter();
-        let secrets = references.map(|secret| secret.read()).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let secrets = references
+            .map(|secret| secret.read())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unreadable)?;
         all.extend(secrets.iter().cloned());
         match workspace.api_key.read() {
             Ok(key) => all.push(key),
             // Requests are taken all the same: jobs wait, loudly, until the key is there.
-            Err(error) => tracing::error!(workspace = workspace.name, "the API key cannot be read: {error}"),
+            Err(error) => tracing::error!(
+                workspace = workspace.name,
+                "the API key cannot be read: {error}"
+            ),
         }
-        routes.push(WorkspaceRoutes::new(workspace, &config.models, WebhookSecrets::new(secrets)));
+        routes.push(WorkspaceRoutes::new(
+            workspace,
+            &config.models,
+            WebhookSecrets::new(secrets),
+        ));
     }
     Ok((routes, all))
 }
@@ -149,17 +176,24 @@ fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Vec<Secret>), St
 async fn listen(config: &Config) -> Result<Listeners, StartError> {
     let labelbox = listener::bind(config.server.listen).await?;
     let admin = listener::bind(config.server.admin_listen).await?;
-    let address = |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
+    let address =
+        |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
     let addresses = Addresses {
         labelbox: address(&labelbox, config.server.listen),
         admin: address(&admin, config.server.admin_listen),
     };
-    Ok(Listeners { labelbox, admin, addresses })
+    Ok(Listeners {
+        labelbox,
+        admin,
+        addresses,
+    })
 }
 
 /// After a start nothing waits for what another clock has said.
 async fn forget_old_clocks(store: &Store, config: &Config) -> Result<(), StoreError> {
     let now = Timestamp::now();
     store.make_all_due(now).await?;
-    store.bound_report_waits(now + config.reporting.parked_retry).await
+    store
+        .bound_report_waits(now + config.reporting.parked_retry)
+        .await
 }

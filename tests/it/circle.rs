@@ -30,7 +30,11 @@ async fn a_click_trains_and_labelbox_is_told_complete() {
     assert_eq!(told.last(), Some(&"COMPLETE"), "{told:?}");
     let job = stack.job(&job_id(&answer));
     assert_eq!(job["job"]["state"], "succeeded");
-    assert!(stack.trainhook(&["jobs", "logs", &job_id(&answer)]).contains("hello"));
+    assert!(
+        stack
+            .trainhook(&["jobs", "logs", &job_id(&answer)])
+            .contains("hello")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +47,9 @@ async fn ten_clicks_at_once_on_one_run_start_one_job() {
     jobs.sort();
     jobs.dedup();
     assert_eq!(jobs.len(), 1, "{answers:?}");
-    let new = answers.iter().filter(|answer| answer.json().expect("JSON")["duplicate"] == false);
+    let new = answers
+        .iter()
+        .filter(|answer| answer.json().expect("JSON")["duplicate"] == false);
     assert_eq!(new.count(), 1);
     stack.told(&run, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["run"]);
@@ -56,8 +62,14 @@ async fn a_failure_reaches_labelbox_with_its_reason() {
     let run = stack.new_run();
     let answer = stack.click(&run, "broken").await;
     let timeline = stack.told(&run, "FAILED").await;
-    let message = timeline.last().and_then(|entry| entry.error_message.clone()).expect("a message");
-    assert!(message.starts_with("ValueError: no labels in class 7"), "{message}");
+    let message = timeline
+        .last()
+        .and_then(|entry| entry.error_message.clone())
+        .expect("a message");
+    assert!(
+        message.starts_with("ValueError: no labels in class 7"),
+        "{message}"
+    );
     assert!(message.contains(&job_id(&answer)), "{message}");
 }
 
@@ -83,10 +95,21 @@ async fn a_server_killed_between_exit_and_final_report_delivers_it_at_its_next_s
     stack.told(&run, "TRAINING_MODEL").await;
     stack.server.kill();
     stack.go();
-    let record = stack.folder.path().join("jobs").join(&id).join("a1/exit.json");
+    let record = stack
+        .folder
+        .path()
+        .join("jobs")
+        .join(&id)
+        .join("a1/exit.json");
     wait_until("the exit record", || record.exists().then_some(())).await;
     stack.restart().await;
     let timeline = stack.told(&run, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["1"], "one run of the command");
-    assert_eq!(statuses(&timeline).iter().filter(|status| **status == "COMPLETE").count(), 1);
+    assert_eq!(
+        statuses(&timeline)
+            .iter()
+            .filter(|status| **status == "COMPLETE")
+            .count(),
+        1
+    );
 }

@@ -1,6 +1,9 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
+mod circle;
 mod command_log;
+mod conformance;
+mod emulator;
 mod event_command;
 mod http_body;
 mod http_listener;

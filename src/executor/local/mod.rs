@@ -13,9 +13,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::{sync::Notify, task::spawn_blocking};
 
-use super::{
-    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError,
-};
+use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
 use crate::{
     config::Table,
     job::{Handle, Observation, Phase},
@@ -34,7 +32,10 @@ const ENGINE_LOG_LIMIT: u64 = 64 * 1024;
 /// What is wrong with the table.
 pub fn build(table: &mut Table, context: &BuildContext<'_>) -> Built {
     match gpus_from(table.value("gpus")) {
-        Ok(gpus) => Ok(Arc::new(LocalExecutor::new(gpus, Arc::clone(&context.wake)))),
+        Ok(gpus) => Ok(Arc::new(LocalExecutor::new(
+            gpus,
+            Arc::clone(&context.wake),
+        ))),
         Err(text) => {
             table.mistake("gpus", text);
             Err(Vec::new())

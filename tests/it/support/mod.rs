@@ -5,3 +5,4 @@ pub(crate) mod raw_http;
 pub(crate) mod scripted;
 
 pub(crate) mod attempts;
+pub(crate) mod stack;

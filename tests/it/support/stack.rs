@@ -49,22 +49,41 @@ impl Stack {
 
     /// Starts a server with these executors and models; `[server]`, `[reporting]` and the workspace are given.
     pub(crate) async fn start_with(rest: &str) -> Self {
-        Self::start_whole(|endpoint| format!("{}\n{}\n{rest}", settings(), workspace("main", "/", endpoint))).await
+        Self::start_whole(|endpoint| {
+            format!(
+                "{}\n{}\n{rest}",
+                settings(),
+                workspace("main", "/", endpoint)
+            )
+        })
+        .await
     }
 
     /// Starts a server with the whole file that `file` makes for the emulator's address.
     pub(crate) async fn start_whole(file: impl FnOnce(&str) -> String) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        listener.set_nonblocking(true).expect("a socket can be non-blocking");
+        listener
+            .set_nonblocking(true)
+            .expect("a socket can be non-blocking");
         let listener = tokio::net::TcpListener::from_std(listener).expect("within a runtime");
-        let options = Options { api_key: Some(Secret::new(API_KEY)) };
+        let options = Options {
+            api_key: Some(Secret::new(API_KEY)),
+        };
         let emulator = Emulator::start(listener, options).expect("the emulator starts");
         let folder = tempfile::tempdir().expect("a folder for the test");
         fs::write(folder.path().join("secret"), SECRET).expect("the folder is writable");
         fs::write(folder.path().join("key"), API_KEY).expect("the folder is writable");
-        fs::write(folder.path().join("models.toml"), file(&emulator.graphql_url())).expect("the folder is writable");
+        fs::write(
+            folder.path().join("models.toml"),
+            file(&emulator.graphql_url()),
+        )
+        .expect("the folder is writable");
         let server = ServerProcess::start(folder.path()).await;
-        Self { emulator, server, folder }
+        Self {
+            emulator,
+            server,
+            folder,
+        }
     }
 
     /// Starts the server again, as after a crash or a stop.
@@ -85,18 +104,27 @@ impl Stack {
     /// The same, under a workspace's path.
     pub(crate) async fn click_at(&self, path: &str, run: &str, model_type: &str) -> Answer {
         let click = Click {
-            url: format!("http://{}{path}", self.server.info()["listen"].as_str().expect("an address")),
+            url: format!(
+                "http://{}{path}",
+                self.server.info()["listen"].as_str().expect("an address")
+            ),
             secret: Secret::new(SECRET),
             model_run_id: run.to_owned(),
             model_type: Some(model_type.to_owned()),
         };
-        let outcome = self.emulator.click(click).await.expect("the server answers");
+        let outcome = self
+            .emulator
+            .click(click)
+            .await
+            .expect("the server answers");
         outcome.model_run.expect("the server lists models")
     }
 
     /// Waits until Labelbox was told `status` about a run.
     pub(crate) async fn told(&self, run: &str, status: &str) -> Vec<TimelineEntry> {
-        let told = self.emulator.wait_for(run, LIMIT, |timeline| timeline.iter().any(|entry| entry.status == status));
+        let told = self.emulator.wait_for(run, LIMIT, |timeline| {
+            timeline.iter().any(|entry| entry.status == status)
+        });
         match told.await {
             Ok(timeline) => timeline,
             Err(error) => panic!("waiting for {status}: {error}\n{}", self.server.log_text()),
@@ -106,7 +134,11 @@ impl Stack {
     /// Runs a command of the program against the server; answers its standard output.
     pub(crate) fn trainhook(&self, arguments: &[&str]) -> String {
         let output = trainhook_in(self.folder.path(), arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).expect("text")
     }
 
@@ -129,7 +161,10 @@ impl Stack {
     /// Waits until a file of the test's folder has `count` lines: a command has got that far.
     pub(crate) async fn wait_for_lines(&self, name: &str, count: usize) -> Vec<String> {
         let what = format!("{count} lines in {name}");
-        wait_until(&what, || Some(self.lines(name)).filter(|lines| lines.len() >= count)).await
+        wait_until(&what, || {
+            Some(self.lines(name)).filter(|lines| lines.len() >= count)
+        })
+        .await
     }
 }
 
@@ -137,7 +172,9 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // Commands outlive the server by design; the test's must not outlive the test.
         let folder = self.folder.path().to_string_lossy().into_owned();
-        let _ended = Command::new("pkill").args(["-KILL", "-f", &folder]).status();
+        let _ended = Command::new("pkill")
+            .args(["-KILL", "-f", &folder])
+            .status();
     }
 }
 
@@ -146,10 +183,18 @@ impl ServerProcess {
     pub(crate) async fn start(folder: &Path) -> Self {
         let mut server = Self::spawn(folder);
         let mut log = server.log.clone();
-        let listening = log.wait_for(|lines| lines.iter().any(|line| line.contains("listening for Labelbox")));
+        let listening = log.wait_for(|lines| {
+            lines
+                .iter()
+                .any(|line| line.contains("listening for Labelbox"))
+        });
         match tokio::time::timeout(LIMIT, listening).await {
             Ok(Ok(_)) => {}
-            _ => panic!("the server did not start: {:?}\n{}", server.child.try_wait(), server.log_text()),
+            _ => panic!(
+                "the server did not start: {:?}\n{}",
+                server.child.try_wait(),
+                server.log_text()
+            ),
         }
         server
     }
@@ -171,12 +216,17 @@ impl ServerProcess {
                 lines.send_modify(|lines| lines.push(line));
             }
         });
-        Self { child, log, state_dir: folder.join("state") }
+        Self {
+            child,
+            log,
+            state_dir: folder.join("state"),
+        }
     }
 
     /// The server's own words about where it listens.
     pub(crate) fn info(&self) -> Value {
-        let text = fs::read(self.state_dir.join("server.json")).expect("a running server says where it listens");
+        let text = fs::read(self.state_dir.join("server.json"))
+            .expect("a running server says where it listens");
         serde_json::from_slice(&text).expect("JSON")
     }
 
@@ -189,8 +239,17 @@ impl ServerProcess {
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(&mut self) -> std::process::ExitStatus {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there").success());
-        wait_until("the server's end", || self.child.try_wait().expect("it is our child")).await
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .expect("kill is there")
+                .success()
+        );
+        wait_until("the server's end", || {
+            self.child.try_wait().expect("it is our child")
+        })
+        .await
     }
 
     /// Waits for a line of its log.
@@ -198,15 +257,22 @@ impl ServerProcess {
         let mut log = self.log.clone();
         let logged = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
         let found = tokio::time::timeout(LIMIT, logged).await;
-        assert!(matches!(found, Ok(Ok(_))), "not logged: {text}\n{}", self.log_text());
+        assert!(
+            matches!(found, Ok(Ok(_))),
+            "not logged: {text}\n{}",
+            self.log_text()
+        );
     }
 
     /// Everything it has logged.
     pub(crate) fn log_text(&self) -> String {
-        self.log.borrow().iter().fold(String::new(), |mut text, line| {
-            let _infallible = writeln!(text, "{line}");
-            text
-        })
+        self.log
+            .borrow()
+            .iter()
+            .fold(String::new(), |mut text, line| {
+                let _infallible = writeln!(text, "{line}");
+                text
+            })
     }
 }
 
@@ -243,7 +309,12 @@ pub(crate) fn model(slug: &str, script: &str, settings: &str) -> String {
 /// Runs the program in a folder.
 pub(crate) fn trainhook_in(folder: &Path, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainhook"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().expect("the program starts")
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
 }
 
 /// Looks every few milliseconds for something that no channel tells, within the limit.
@@ -253,7 +324,10 @@ pub(crate) async fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T
         if let Some(found) = look() {
             return found;
         }
-        assert!(tokio::time::Instant::now() < deadline, "waited too long for {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "waited too long for {what}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,0 +1,169 @@
+//! The routes of Labelbox's API: every call is recorded, may be spoiled by a fault, then is carried out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::sleep;
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    path::FullPath,
+    reply::Response,
+};
+
+use super::{
+    faults::{FaultKind, hold},
+    graphql::{Call, Endpoint, Refusal},
+    listener::{closed, json_response, response},
+    shared::Shared,
+    world::RecordedRequest,
+};
+
+/// `POST /graphql` and `POST /_gql`.
+pub(super) fn routes(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
+    let shared = Arc::clone(shared);
+    let endpoint = warp::path("graphql")
+        .map(|| Endpoint::Public)
+        .or(warp::path("_gql").map(|| Endpoint::Experimental))
+        .unify();
+    endpoint
+        .and(warp::path::end())
+        .and(warp::post())
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::bytes())
+        .map(Exchange::new)
+        .then(move |exchange: Exchange| {
+            let shared = Arc::clone(&shared);
+            async move { exchange.answer(&shared).await }
+        })
+        .boxed()
+}
+
+/// One call as it came in.
+struct Exchange {
+    endpoint: Endpoint,
+    path: String,
+    headers: HeaderMap,
+    body: Value,
+    bytes: usize,
+    call: Result<Call, Refusal>,
+}
+
+impl Exchange {
+    fn new(endpoint: Endpoint, path: FullPath, headers: HeaderMap, bytes: Bytes) -> Self {
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Self {
+            endpoint,
+            path: path.as_str().to_owned(),
+            headers,
+            call: Call::read(&body),
+            bytes: bytes.len(),
+            body,
+        }
+    }
+
+    async fn answer(self, shared: &Shared) -> Response {
+        let fault = shared.change(|world| {
+            world.record(self.record());
+            world.faults.take(&self.names())
+        });
+        match fault {
+            None => self.carry_out(shared),
+            Some(FaultKind::Delay { milliseconds }) => {
+                sleep(hold(milliseconds)).await;
+                self.carry_out(shared)
+            }
+            Some(FaultKind::DropAfter) => {
+                self.carry_out(shared);
+                closed()
+            }
+            Some(FaultKind::DropBefore) => closed(),
+            Some(FaultKind::Hang { milliseconds }) => {
+                sleep(hold(milliseconds)).await;
+                closed()
+            }
+            Some(FaultKind::GraphqlError {
+                code,
+                message,
+                exception_status,
+            }) => {
+                let refusal = Refusal {
+                    code,
+                    message,
+                    exception_status,
+                };
+                json_response(StatusCode::OK, &refusal.body())
+            }
+            Some(FaultKind::Status {
+                status,
+                body,
+                headers,
+            }) => response(status, body.as_ref(), &headers),
+        }
+    }
+
+    fn carry_out(&self, shared: &Shared) -> Response {
+        if !self.has_key(shared) {
+            // Captured from labelbox 7.17.0: the SDK takes this for a bad key whatever the status below 500.
+            let body = Refusal::unauthenticated().body();
+            return json_response(StatusCode::UNAUTHORIZED, &body);
+        }
+        let result = match &self.call {
+            Ok(call) => shared.change(|world| call.execute(self.endpoint, world, Timestamp::now())),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        let body = result.unwrap_or_else(|refusal| refusal.body());
+        json_response(StatusCode::OK, &body)
+    }
+
+    fn has_key(&self, shared: &Shared) -> bool {
+        let header = self.headers.get(AUTHORIZATION);
+        let value = header.and_then(|value| value.to_str().ok());
+        let key = value.and_then(|value| value.strip_prefix("Bearer "));
+        match (&shared.api_key, key) {
+            (Some(wanted), Some(key)) => wanted.expose() == key,
+            (None, Some(key)) => !key.trim().is_empty(),
+            (_, None) => false,
+        }
+    }
+
+    /// What a fault may call this call.
+    fn names(&self) -> Vec<&str> {
+        let mut names = vec![self.path.as_str()];
+        if let Ok(call) = &self.call {
+            names.extend(call.name());
+            names.extend(call.root_fields());
+        }
+        names
+    }
+
+    fn record(&self) -> RecordedRequest {
+        let call = self.call.as_ref().ok();
+        let root_field = call.and_then(|call| call.root_fields().next());
+        RecordedRequest {
+            at: Timestamp::now(),
+            path: self.path.clone(),
+            headers: shown(&self.headers),
+            body: self.body.clone(),
+            operation: call.and_then(Call::name).map(str::to_owned),
+            root_field: root_field.map(str::to_owned),
+            bytes: self.bytes,
+        }
+    }
+}
+
+fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    let show = |(name, value): (&warp::http::HeaderName, &warp::http::HeaderValue)| {
+        let value = match *name == AUTHORIZATION {
+            true => "[redacted]".into(),
+            false => String::from_utf8_lossy(value.as_bytes()),
+        };
+        (name.to_string(), value.into_owned())
+    };
+    headers.iter().map(show).collect()
+}
