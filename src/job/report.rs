@@ -94,7 +94,9 @@ impl Job {
             }
         }
         if self.state == JobState::Succeeded {
-            metadata.insert("progress".to_owned(), "100%".to_owned());
+            if self.progress.percent.is_some() {
+                metadata.insert("progress".to_owned(), "100%".to_owned());
+            }
             metadata.insert("trainhook_job".to_owned(), self.id.to_string());
             let used = self
                 .entry
