@@ -40,7 +40,7 @@ impl Args {
         match (config, self.json) {
             (Some(config), false) => praise(&self.config, &config),
             (Some(config), true) => {
-                println!("{}", json!({ "mistakes": [], "models": titles(&config) }))
+                println!("{}", json!({ "mistakes": [], "models": titles(&config) }));
             }
             (None, false) => print_mistakes(&self.config, &mistakes),
             (None, true) => {

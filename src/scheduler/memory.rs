@@ -23,6 +23,7 @@ pub(super) struct Remembered {
     unanswered_since: Option<Instant>,
     untold: bool,
     told_at: Option<Instant>,
+    running_seen: Option<Instant>,
     stop_seen: Option<Instant>,
     failures: u32,
 }
@@ -75,6 +76,11 @@ impl Remembered {
             (self.untold, self.told_at) = (false, Some(Instant::now()));
         }
         may
+    }
+
+    /// How long it has been seen running by this process.
+    pub(super) fn running_for(&mut self) -> Duration {
+        self.running_seen.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// How long a wish to stop has been known here.

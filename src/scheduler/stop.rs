@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::engine_loop::{CALL_TIMEOUT, EngineLoop};
 use crate::{
-    job::{Cause, Change, Job, JobState, Stop},
+    job::{Cause, Change, Job, Stop},
     job_dir::{CancelRequest, Claim, ClaimOutcome, Claimant},
     store::StoreError,
 };
@@ -98,17 +98,19 @@ impl EngineLoop {
         Ok(())
     }
 
+    /// The net below the supervisor, which measures better. Measured on our own monotonic clock, so a
+    /// clock that is set forward ends nothing, and a restart of the server begins anew.
     async fn enforce_run_timeout(&self, job: &Job) -> Result<(), StoreError> {
-        let (Some(timeout), Some(started)) = (job.entry.run_timeout(), job.started_at) else {
+        let Some(timeout) = job.entry.run_timeout() else {
             return Ok(());
         };
-        let now = Timestamp::now();
         let limit = timeout + job.entry.cancel_grace() + TIMEOUT_SLACK;
-        let ran = Duration::try_from(now.duration_since(started)).unwrap_or_default();
-        if job.state == JobState::Running && ran > limit {
+        if self.with_memory(job, super::memory::Remembered::running_for) > limit {
+            let now = Timestamp::now();
+            let actor = "trainhook".to_owned();
             let stop = Stop {
                 cause: Some(Cause::RunTimeout),
-                actor: "trainhook".to_owned(),
+                actor,
                 at: now,
             };
             self.store().wish_stop(job.id, stop, now).await?;

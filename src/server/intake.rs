@@ -28,7 +28,7 @@ pub(super) struct StoreIntake {
 }
 
 impl StoreIntake {
-    pub(super) fn new(store: Store, redelivery_window: Duration) -> Arc<dyn AcceptRuns> {
+    pub(super) fn boxed(store: Store, redelivery_window: Duration) -> Arc<dyn AcceptRuns> {
         Arc::new(Self {
             store,
             redelivery_window,

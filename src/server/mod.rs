@@ -112,7 +112,7 @@ impl Server {
             size: server.max_body,
             time: server.body_timeout,
         };
-        let intake = StoreIntake::new(self.store.clone(), server.redelivery_window);
+        let intake = StoreIntake::boxed(self.store.clone(), server.redelivery_window);
         let labelbox = labelbox_routes(self.routes, intake, body);
         let slots = self
             .engines

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
     Store, StoreError,
-    rows::{JOB_COLUMNS, job_from_row, millis, save_effects, save_job, time, to_json},
+    rows::{JOB_COLUMNS, job_from_row, millis, save_effects, save_job, time, to_json, too_far},
 };
 use crate::job::{Cause, Change, Job, JobId, JobState, Stop};
 
@@ -208,12 +208,12 @@ impl Store {
         self.read(move |connection| {
             let words: Vec<String> = states.iter().map(|state| format!("'{state}'")).collect();
             let sql = format!(
-                "SELECT {JOB_COLUMNS} FROM jobs WHERE next_check_at <= ?1 AND state IN ({}) \
+                "SELECT {JOB_COLUMNS} FROM jobs WHERE (next_check_at <= ?1 OR next_check_at > ?4) AND state IN ({}) \
                  AND (?2 IS NULL OR executor = ?2) ORDER BY next_check_at LIMIT ?3",
                 words.join(", ")
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((millis(now), executor, limit), job_from_row)?;
+            let found = statement.query_map((millis(now), executor, limit, too_far(now)), job_from_row)?;
             Ok(found.collect::<Result<_, _>>()?)
         })
         .await
@@ -376,10 +376,11 @@ fn fill_slots(
     }
     let sql = format!(
         "SELECT {JOB_COLUMNS} FROM jobs WHERE executor = ?1 AND state = 'queued' \
-         AND (not_before IS NULL OR not_before <= ?2) ORDER BY seq"
+         AND (not_before IS NULL OR not_before <= ?2 OR not_before > ?3) ORDER BY seq"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut queued = statement.query_map((&slots.executor, millis(now)), job_from_row)?;
+    let mut queued =
+        statement.query_map((&slots.executor, millis(now), too_far(now)), job_from_row)?;
     while pulled.len() < free
         && let Some(job) = queued.next().transpose()?
     {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     Store, StoreError,
-    rows::{json, millis, owe, time},
+    rows::{json, millis, owe, time, too_far},
 };
 use crate::job::{JobId, ModelRunId, Report};
 
@@ -88,10 +88,11 @@ impl Store {
             let sql = "SELECT r.workspace, r.model_run_id, w.parked IS NOT NULL FROM reports r \
                        LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
                        LEFT JOIN workspaces w ON w.name = r.workspace \
-                       WHERE r.state = 'owed' AND coalesce(u.next_try_at, 0) <= ?1 AND coalesce(w.next_try_at, 0) <= ?1 \
+                       WHERE r.state = 'owed' AND coalesce(u.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?3 \
+                       AND coalesce(w.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?3 \
                        GROUP BY r.workspace, r.model_run_id ORDER BY min(r.id) LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map((millis(now), limit), |row| {
+            let rows = statement.query_map((millis(now), limit, too_far(now)), |row| {
                 let model_run_id: String = row.get(1)?;
                 Ok((row.get(0)?, model_run_id, row.get(2)?))
             })?;

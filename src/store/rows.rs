@@ -1,5 +1,7 @@
 //! Rows to jobs and back.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,6 +17,15 @@ pub(super) const JOB_COLUMNS: &str = "seq, version, id, workspace, model_run_id,
 /// Milliseconds since 1970.
 pub(super) fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
+}
+
+/// Nothing is ever told to wait this long: a time beyond it was written under a clock that has been
+/// set back since, and is due.
+const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Where waiting until a row's time begins to be a clock's mistake, in milliseconds since 1970.
+pub(super) fn too_far(now: Timestamp) -> i64 {
+    millis(now).saturating_add(i64::try_from(LONGEST_WAIT.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The time a row holds.

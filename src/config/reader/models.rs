@@ -184,10 +184,10 @@ fn params(table: &mut Table) -> Params {
             Content::Bool(value) => params.push((name, ParamValue::Bool(value))),
             Content::Integer(value) => params.push((name, ParamValue::Integer(value))),
             Content::Float(value) if value.is_finite() => {
-                params.push((name, ParamValue::Float(value)))
+                params.push((name, ParamValue::Float(value)));
             }
             Content::Text(value) if !value.contains('\0') => {
-                params.push((name, ParamValue::Text(value)))
+                params.push((name, ParamValue::Text(value)));
             }
             other => {
                 let text = format!(
