@@ -300,7 +300,7 @@ pub(crate) fn workspace(name: &str, path: &str, endpoint: &str) -> String {
 
 /// A model whose command is this line of `sh`, with settings of its own.
 pub(crate) fn model(slug: &str, script: &str, settings: &str) -> String {
-    let script = toml::Value::String(script.to_owned());
+    let script = serde_json::Value::from(script);
     format!(
         "[models.{slug}]\nexecutor = \"local\"\ncommand = [\"sh\", \"-c\", {script}]\nexport = false\n{settings}\n"
     )
