@@ -86,7 +86,7 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl Store {
-    /// Seen to change after every commit.
+    /// Seen to change after every commit that changed a row.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

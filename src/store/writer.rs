@@ -66,7 +66,7 @@ where
 }
 
 impl Writer {
-    /// Starts the thread. `changes` is bumped after every commit.
+    /// Starts the thread. `changes` is bumped after every commit that changed a row.
     pub(super) fn start(
         connection: Connection,
         changes: watch::Sender<u64>,
@@ -113,8 +113,12 @@ fn serve(
         {
             batch.push(next);
         }
+        let rows_before = connection.total_changes();
         commit_together(&connection, batch);
-        changes.send_modify(|generation| *generation += 1);
+        // Whoever looks for work by writing must not wake itself when there was none.
+        if connection.total_changes() != rows_before {
+            changes.send_modify(|generation| *generation += 1);
+        }
     }
 }
 
