@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod demo;
 mod emulate;
 mod event;
 mod logging;
@@ -26,6 +27,8 @@ struct Arguments {
 // Each variant's doc comment is the command's line in `--help`; one file of this folder a variant.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Plays the whole circle on this machine, with no account and no settings
+    Demo(demo::Args),
     /// Runs the server that Labelbox calls
     Serve(serve::Args),
     /// Says whether a settings file is fine, or all that is wrong with it
@@ -50,6 +53,7 @@ enum Command {
 #[must_use]
 pub fn main_with(registry: &Registry) -> ExitCode {
     match Arguments::parse().command {
+        Command::Demo(arguments) => arguments.run(registry),
         Command::Serve(arguments) => arguments.run(registry),
         Command::Check(arguments) => arguments.run(registry),
         Command::Send(arguments) => arguments.run(),

@@ -1,0 +1,208 @@
+//! `trainhook demo`: the whole circle on this machine, with no account and no settings.
+
+mod display;
+mod files;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{net::TcpListener, sync::watch, time::Instant};
+
+use crate::{
+    config::{self, Config, ExecutorEntry},
+    emulator::{Click, Emulator, Options},
+    executor::Registry,
+    job::{Job, JobId, PipelineStatus, Stop},
+    server::Server,
+    store::{Store, StoreError},
+};
+use display::Display;
+use files::DemoFiles;
+
+/// The demo ends after this, whatever happens.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// How often the display is drawn anew.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long an interrupted demo waits for its training to end.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// Plays the whole circle here: an emulated Labelbox clicks, a real model is trained on real data.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code 0 only if Labelbox was told COMPLETE.")]
+pub(super) struct Args {
+    /// Keeps everything in this new folder, to look at it afterwards.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+}
+
+/// Why a demo did not come to a good end; a sentence for people.
+type Complaint = String;
+
+impl Args {
+    pub(super) fn run(self, registry: &Registry) -> ExitCode {
+        match self.play(registry) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(complaint) => {
+                eprintln!("trainhook demo: {complaint}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn play(self, registry: &Registry) -> Result<(), Complaint> {
+        files::find_python()?;
+        let files = DemoFiles::unpack(self.keep)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| format!("cannot start threads: {error}"))?;
+        let played = runtime.block_on(play(&files, registry));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        played
+    }
+}
+
+async fn play(files: &DemoFiles, registry: &Registry) -> Result<(), Complaint> {
+    let emulator = start_emulator().await?;
+    let (_, run) = emulator.create_model_run(None, "demo");
+    let (config, executors) = files.settings(&emulator.graphql_url())?;
+    let title = config
+        .models
+        .first()
+        .map(|model| model.title.clone())
+        .unwrap_or_default();
+    let server = Server::start(config, executors, registry)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (stop, stopped) = watch::channel(false);
+    let (addresses, store) = (server.addresses(), server.store().clone());
+    let mut display = Display::new();
+    display.introduce(&emulator.graphql_url(), addresses.labelbox, &title);
+    let serving = tokio::spawn(server.run(stopped));
+    let url = format!("http://{}/", addresses.labelbox);
+    let click = Click {
+        url,
+        secret: files.secret(),
+        model_run_id: run.clone(),
+        model_type: Some(title),
+    };
+    let ended = match emulator.click(click).await {
+        Ok(outcome) => match outcome.model_run.as_ref().and_then(accepted_job) {
+            Some(id) => follow(&store, id, &emulator, &run, &mut display).await,
+            None => Err(format!("the server refused the click: {outcome:?}")),
+        },
+        Err(error) => Err(format!("the click did not reach the server: {error}")),
+    };
+    stop.send_replace(true);
+    let _stopped = serving.await;
+    let job = ended?;
+    display.conclude(&job, &emulator.timeline(&run), files.kept());
+    judge(&emulator, &run, &job)
+}
+
+async fn start_emulator() -> Result<Emulator, Complaint> {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .map_err(|error| format!("cannot listen: {error}"))?;
+    Emulator::start(listener, Options::default())
+        .map_err(|error| format!("cannot start the emulator: {error}"))
+}
+
+fn accepted_job(answer: &crate::emulator::Answer) -> Option<JobId> {
+    answer.json()?.get("jobId")?.as_str()?.parse().ok()
+}
+
+/// Shows the job until it has ended and Labelbox knows.
+async fn follow(
+    store: &Store,
+    id: JobId,
+    emulator: &Emulator,
+    run: &str,
+    display: &mut Display,
+) -> Result<Job, Complaint> {
+    let unreadable = |error: StoreError| format!("cannot read the job: {error}");
+    let mut interrupted = super::serve::stop_signal();
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let job = store
+            .job(id)
+            .await
+            .map_err(unreadable)?
+            .ok_or("the job is gone")?;
+        display.show(&job);
+        let told = emulator
+            .timeline(run)
+            .iter()
+            .any(|entry| is_final(&entry.status));
+        if job.state.is_terminal() && told {
+            return Ok(job);
+        }
+        if *interrupted.borrow_and_update() {
+            display.leave();
+            end_training(store, id).await;
+            return Err("interrupted; the training was stopped".to_owned());
+        }
+        if Instant::now() > deadline {
+            display.leave();
+            end_training(store, id).await;
+            return Err(format!(
+                "gave up after {} s; the job is {}",
+                LIMIT.as_secs(),
+                job.state
+            ));
+        }
+        tokio::select! {
+            _ = interrupted.changed() => {}
+            () = tokio::time::sleep(DRAW_INTERVAL) => {}
+        }
+    }
+}
+
+/// The demo leaves nothing behind, also when it is interrupted.
+async fn end_training(store: &Store, id: JobId) {
+    let stop = Stop {
+        cause: None,
+        actor: "the demo".to_owned(),
+        at: Timestamp::now(),
+    };
+    let Ok(_) = store.wish_stop(id, stop, Timestamp::now()).await else {
+        return;
+    };
+    let ended = async {
+        while let Ok(Some(job)) = store.job(id).await
+            && !job.state.is_terminal()
+        {
+            tokio::time::sleep(DRAW_INTERVAL).await;
+        }
+    };
+    let _in_time = tokio::time::timeout(STOP_LIMIT, ended).await;
+}
+
+fn is_final(status: &str) -> bool {
+    status.parse().is_ok_and(PipelineStatus::is_final)
+}
+
+fn judge(emulator: &Emulator, run: &str, job: &Job) -> Result<(), Complaint> {
+    let status = emulator.pipeline(run).and_then(|pipeline| pipeline.status);
+    match status.as_deref() {
+        Some("COMPLETE") => Ok(()),
+        status => Err(format!(
+            "Labelbox was told {}: {}",
+            status.unwrap_or("nothing"),
+            job.message.as_deref().unwrap_or("no reason was recorded")
+        )),
+    }
+}
+
+/// What a settings text turned out to be, which for an embedded one is always good.
+fn understand(
+    text: &str,
+    file: &std::path::Path,
+) -> Result<(Config, Vec<ExecutorEntry>), Complaint> {
+    let parsed = config::parse(text, file);
+    let mistakes: Vec<String> = parsed.mistakes.iter().map(ToString::to_string).collect();
+    let config = parsed.config.ok_or_else(|| mistakes.join("; "))?;
+    Ok((config, parsed.executors))
+}
