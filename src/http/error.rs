@@ -13,7 +13,7 @@ use warp::{
 };
 
 use super::{answer, body::BodyError};
-use crate::{job::JobId, signature::SignatureError};
+use crate::{job::JobId, signature::SignatureError, store::StoreError};
 
 /// Why a request is refused. Its text is the `message` of the answer, so it never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,24 @@ pub enum ApiError {
         /// The methods that it takes, as in the `Allow` header.
         allow: &'static str,
     },
+    /// There is no such thing; the text says what.
+    #[error("there is no such {0}")]
+    NoSuch(&'static str),
+    /// The admin token is missing or wrong.
+    #[error("the admin token is missing or wrong: it stands in state_dir, in admin.token")]
+    Unauthorized,
+    /// The request comes from where it must not come from.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The body is not JSON by its own words.
+    #[error("send Content-Type: application/json")]
+    NotJson,
+    /// The job has ended, so this cannot be done to it.
+    #[error("job {0} has ended already")]
+    AlreadyEnded(JobId),
+    /// The job has not ended, so this cannot be done to it.
+    #[error("job {0} has not ended yet: cancel it first")]
+    StillLive(JobId),
     /// The signature is missing, malformed or wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -70,13 +88,20 @@ impl ApiError {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::UnknownModelType { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuch(_) | Self::UnknownModelType { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyError::Broken) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::OtherModel { .. } => StatusCode::CONFLICT,
+            Self::OtherModel { .. } | Self::AlreadyEnded(_) | Self::StillLive(_) => {
+                StatusCode::CONFLICT
+            }
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -86,7 +111,12 @@ impl ApiError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoSuch(_) => "not_found",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotJson => "not_json",
+            Self::AlreadyEnded(_) => "already_ended",
+            Self::StillLive(_) => "still_live",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Signature(SignatureError::Missing) => "signature_missing",
             Self::Signature(SignatureError::Malformed) => "signature_malformed",
@@ -116,6 +146,20 @@ impl ApiError {
             // What is left of the body is not read, so nothing more can be read from this connection.
             Self::Body(_) => answer::with_header(response, CONNECTION, "close"),
             _ => response,
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(what) => Self::NoSuch(what),
+            error => {
+                tracing::warn!("the store did not serve a request: {error}");
+                Self::Unavailable {
+                    retry_after: Duration::from_secs(5),
+                }
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub use jobs::{Filter, JobCounts, Slots, TimelineRow};
 pub use leftovers::Leftover;
 pub use open::OpenError;
 pub use outbox::{Delivery, OwedRun, Park, Settlement};
-pub use reports::{ReportRow, ReportState};
+pub use reports::{Parked, ReportRow, ReportState};
 
 /// The database of one server. Cheap to clone; all clones share one writer.
 #[derive(Debug, Clone)]

@@ -48,7 +48,34 @@ pub struct ReportRow {
     pub error: Option<String>,
 }
 
+/// Who waits for a person, because Labelbox refuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parked {
+    /// Workspaces whose key is refused.
+    pub workspaces: Vec<String>,
+    /// Runs whose reports are refused, and still owed.
+    pub runs: u32,
+}
+
 impl Store {
+    /// Who is parked.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn parked(&self) -> Result<Parked, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT name FROM workspaces WHERE parked IS NOT NULL ORDER BY name")?;
+            let workspaces = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let sql = "SELECT count(DISTINCT u.workspace || char(0) || u.model_run_id) FROM runs u JOIN reports r \
+                       ON r.workspace = u.workspace AND r.model_run_id = u.model_run_id \
+                       WHERE u.parked AND r.state = 'owed'";
+            let runs = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(Parked { workspaces, runs })
+        })
+        .await
+    }
+
     /// Reports, the newest first: all, or those that Labelbox does not have yet.
     ///
     /// # Errors

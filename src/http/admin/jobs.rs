@@ -1,0 +1,180 @@
+//! Jobs: listed, shown, read, cancelled, retried.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+use warp::{
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    reply::Response,
+};
+
+use super::{Admin, Parameters, view};
+use crate::{
+    http::{answer, error::ApiError},
+    job::{Job, JobId, Stop},
+    job_dir::{JobDir, LogChunk},
+    store::{Filter, NewJob},
+};
+
+/// Jobs in one list at most.
+const LIST_LIMIT: u32 = 1000;
+
+/// Bytes of a log in one answer at most.
+const LOG_LIMIT: u64 = 4 << 20;
+
+/// The body of whatever a person wants done.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    /// Who wants it.
+    pub(super) actor: String,
+}
+
+impl Wish {
+    pub(super) fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let wish: Self = serde_json::from_slice(body).map_err(|error| {
+            ApiError::Invalid(format!("the body must be {{\"actor\": …}}: {error}"))
+        })?;
+        checked_actor(wish.actor).map(|actor| Self { actor })
+    }
+}
+
+/// Names end up in messages that go to Labelbox.
+pub(super) fn checked_actor(actor: String) -> Result<String, ApiError> {
+    let fits = (1..=100).contains(&actor.chars().count()) && !actor.chars().any(char::is_control);
+    if fits {
+        Ok(actor)
+    } else {
+        Err(ApiError::Invalid(
+            "actor must be 1 to 100 printable characters".to_owned(),
+        ))
+    }
+}
+
+impl Admin {
+    pub(super) async fn list_jobs(&self, mut parameters: Parameters) -> Result<Response, ApiError> {
+        let filter = Filter {
+            state: parameters.take("state")?,
+            live: parameters.take("live")?.unwrap_or(false),
+            model: parameters.take("model")?,
+            model_run_id: parameters.take("run")?,
+            limit: parameters.take("limit")?.unwrap_or(50).min(LIST_LIMIT),
+        };
+        parameters.finish()?;
+        let (mut views, mut fullness) = (Vec::new(), view::Fullness::default());
+        for job in self.store.jobs(filter).await? {
+            views.push(self.view(&job, &mut fullness).await?);
+        }
+        Ok(answer::json(StatusCode::OK, &json!({"jobs": views})))
+    }
+
+    pub(super) async fn show_job(&self, id: &str) -> Result<Response, ApiError> {
+        let job = self.find_job(id).await?;
+        let timeline = self.store.timeline(&job).await?;
+        let reports = self.store.reports_of(job.id).await?;
+        let shown = json!({
+            "job": self.view(&job, &mut view::Fullness::default()).await?,
+            "timeline": view::timeline(&timeline),
+            "reports": view::reports(&reports),
+        });
+        Ok(answer::json(StatusCode::OK, &shown))
+    }
+
+    pub(super) async fn read_log(
+        &self,
+        id: &str,
+        mut parameters: Parameters,
+    ) -> Result<Response, ApiError> {
+        let job = self.find_job(id).await?;
+        let from = parameters.take("from")?.unwrap_or(0);
+        let limit = parameters.take("limit")?.unwrap_or(1 << 20).min(LOG_LIMIT);
+        let attempt = parameters.take("attempt")?.unwrap_or(job.attempt);
+        parameters.finish()?;
+        if !(1..=job.attempt).contains(&attempt) {
+            return Err(ApiError::NoSuch("attempt"));
+        }
+        let dir = JobDir::new(&self.jobs_dir, job.id).attempt(attempt);
+        let read = tokio::task::spawn_blocking(move || dir.read_log(from, limit)).await;
+        match read {
+            Ok(Ok(chunk)) => Ok(log_answer(chunk)),
+            Ok(Err(error)) => Err(ApiError::Invalid(format!(
+                "the log cannot be read: {error}"
+            ))),
+            Err(_) => Err(ApiError::Invalid("the log cannot be read".to_owned())),
+        }
+    }
+
+    pub(super) async fn cancel_job(&self, id: &str, body: &[u8]) -> Result<Response, ApiError> {
+        let Wish { actor } = Wish::read(body)?;
+        let job = self.find_job(id).await?;
+        if job.state.is_terminal() {
+            return Err(ApiError::AlreadyEnded(job.id));
+        }
+        let now = Timestamp::now();
+        tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, actor, "a person wishes the job to stop");
+        let job = self
+            .store
+            .wish_stop(
+                job.id,
+                Stop {
+                    cause: None,
+                    actor,
+                    at: now,
+                },
+                now,
+            )
+            .await?;
+        let view = self.view(&job, &mut view::Fullness::default()).await?;
+        Ok(answer::json(StatusCode::OK, &json!({"job": view})))
+    }
+
+    /// A new job for the same run, with the model as it stands in `models.toml` now.
+    pub(super) async fn retry_job(&self, id: &str, body: &[u8]) -> Result<Response, ApiError> {
+        let Wish { actor } = Wish::read(body)?;
+        let job = self.find_job(id).await?;
+        if !job.state.is_terminal() {
+            return Err(ApiError::StillLive(job.id));
+        }
+        let entry = self.find_model(&job.entry.slug, &job.workspace)?;
+        let webhook = Bytes::from(self.store.webhook(job.id).await?);
+        let new = NewJob {
+            workspace: job.workspace,
+            entry: Arc::clone(&entry),
+            model_run_id: job.model_run_id,
+            model_id: job.model_id,
+            parent: Some(job.id),
+            actor,
+            webhook,
+            redelivery_window: std::time::Duration::ZERO,
+        };
+        self.accept(new).await
+    }
+
+    pub(super) async fn find_job(&self, id: &str) -> Result<Job, ApiError> {
+        let id: JobId = id
+            .parse()
+            .map_err(|error| ApiError::Invalid(format!("{id:?} is no job id: {error}")))?;
+        self.store.job(id).await?.ok_or(ApiError::NoSuch("job"))
+    }
+}
+
+fn log_answer(chunk: LogChunk) -> Response {
+    let mut response = Response::new(Bytes::from(chunk.bytes).into());
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    // A log is what a stranger's program wrote: no browser may take it for anything else than text.
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert("x-log-from", chunk.from.into());
+    headers.insert("x-log-next", chunk.next.into());
+    headers.insert("x-log-total", chunk.total.into());
+    response
+}
