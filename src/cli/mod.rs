@@ -1,13 +1,18 @@
 //! The command line: one file a command.
 
+mod admin_client;
 mod check;
 mod demo;
 mod emulate;
 mod event;
+mod jobs;
 mod logging;
+mod reports;
 mod send;
 mod serve;
+mod start;
 mod supervise;
+mod terminal;
 mod webhook_secret;
 
 use std::process::ExitCode;
@@ -33,6 +38,12 @@ enum Command {
     Serve(serve::Args),
     /// Says whether a settings file is fine, or all that is wrong with it
     Check(check::Args),
+    /// Lists, shows, follows, cancels and retries jobs
+    Jobs(jobs::Args),
+    /// Starts a job without the button
+    Start(start::Args),
+    /// Lists what is owed to Labelbox, sends it again, gives it up
+    Reports(reports::Args),
     /// Calls a server as Labelbox does, once
     Send(send::Args),
     /// Plays Labelbox's side on this machine, for trials without an account
@@ -56,6 +67,9 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Command::Demo(arguments) => arguments.run(registry),
         Command::Serve(arguments) => arguments.run(registry),
         Command::Check(arguments) => arguments.run(registry),
+        Command::Jobs(arguments) => arguments.run(),
+        Command::Start(arguments) => arguments.run(),
+        Command::Reports(arguments) => arguments.run(),
         Command::Send(arguments) => arguments.run(),
         Command::Emulate(arguments) => arguments.run(),
         Command::Event(arguments) => arguments.run(),
