@@ -90,7 +90,7 @@ async fn list(client: &AdminClient, all: bool, as_json: bool) -> Result<(), Comm
             text("status"),
             text("modelRunId"),
             age(&text("createdAt"), Timestamp::now()),
-            text("error")
+            [text("error"), text("errorMessage")].join(" ").trim()
         );
         say(line.trim_end());
     }
