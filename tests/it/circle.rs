@@ -1,22 +1,6 @@
 //! The circle: Labelbox clicks, a job trains, Labelbox learns the truth.
 
-use serde_json::Value;
-
-use crate::support::stack::{Stack, model, wait_until};
-
-/// Notes that it runs, and runs until [`Stack::go`].
-const UNTIL_GO: &str = "echo $TRAINHOOK_ATTEMPT >> runs; while [ ! -e go ]; do sleep 0.05; done";
-
-fn statuses(timeline: &[trainhook::emulator::TimelineEntry]) -> Vec<&str> {
-    let mut statuses: Vec<&str> = timeline.iter().map(|entry| entry.status.as_str()).collect();
-    statuses.dedup();
-    statuses
-}
-
-fn job_id(answer: &trainhook::emulator::Answer) -> String {
-    let body: Value = answer.json().expect("a JSON answer");
-    body["jobId"].as_str().expect("a job id").to_owned()
-}
+use crate::support::stack::{Stack, UNTIL_GO, job_id, model, statuses, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_trains_and_labelbox_is_told_complete() {

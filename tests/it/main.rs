@@ -14,6 +14,7 @@ mod intake_signature;
 mod labelbox_client;
 mod local_executor;
 mod processes;
+mod stops;
 mod supervisor;
 mod supervisor_reasons;
 mod support;

@@ -26,6 +26,10 @@ pub(crate) const SECRET: &str = "a webhook secret of a good length";
 /// The API key that the emulator takes.
 pub(crate) const API_KEY: &str = "an API key that nobody else may see";
 
+/// A script that notes its attempt in `runs`, and runs until [`Stack::go`].
+pub(crate) const UNTIL_GO: &str =
+    "echo $TRAINHOOK_ATTEMPT >> runs; while [ ! -e go ]; do sleep 0.05; done";
+
 /// Emulator, server and their folder.
 pub(crate) struct Stack {
     pub(crate) emulator: Emulator,
@@ -304,6 +308,19 @@ pub(crate) fn model(slug: &str, script: &str, settings: &str) -> String {
     format!(
         "[models.{slug}]\nexecutor = \"local\"\ncommand = [\"sh\", \"-c\", {script}]\nexport = false\n{settings}\n"
     )
+}
+
+/// The statuses that Labelbox was told, each once for every time it was reached.
+pub(crate) fn statuses(timeline: &[TimelineEntry]) -> Vec<&str> {
+    let mut statuses: Vec<&str> = timeline.iter().map(|entry| entry.status.as_str()).collect();
+    statuses.dedup();
+    statuses
+}
+
+/// The job that a click was answered with.
+pub(crate) fn job_id(answer: &Answer) -> String {
+    let body: Value = answer.json().expect("a JSON answer");
+    body["jobId"].as_str().expect("a job id").to_owned()
 }
 
 /// Runs the program in a folder.
