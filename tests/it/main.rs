@@ -3,6 +3,7 @@
 mod circle;
 mod command_log;
 mod conformance;
+mod custom_executor;
 mod emulator;
 mod event_command;
 mod http_body;

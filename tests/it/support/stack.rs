@@ -35,6 +35,7 @@ pub(crate) struct Stack {
     pub(crate) emulator: Emulator,
     pub(crate) server: ServerProcess,
     pub(crate) folder: TempDir,
+    program: PathBuf,
 }
 
 /// A server as a child process. Killed when it is dropped; its jobs are ended by [`Stack`].
@@ -65,6 +66,11 @@ impl Stack {
 
     /// Starts a server with the whole file that `file` makes for the emulator's address.
     pub(crate) async fn start_whole(file: impl FnOnce(&str) -> String) -> Self {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_trainhook")), file).await
+    }
+
+    /// The same, with a program that knows more executors than ours.
+    pub(crate) async fn start_program(program: &Path, file: impl FnOnce(&str) -> String) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener
             .set_nonblocking(true)
@@ -82,17 +88,18 @@ impl Stack {
             file(&emulator.graphql_url()),
         )
         .expect("the folder is writable");
-        let server = ServerProcess::start(folder.path()).await;
+        let server = ServerProcess::start(program, folder.path()).await;
         Self {
             emulator,
             server,
             folder,
+            program: program.to_owned(),
         }
     }
 
     /// Starts the server again, as after a crash or a stop.
     pub(crate) async fn restart(&mut self) {
-        self.server = ServerProcess::start(self.folder.path()).await;
+        self.server = ServerProcess::start(&self.program, self.folder.path()).await;
     }
 
     /// A fresh model run.
@@ -184,8 +191,8 @@ impl Drop for Stack {
 
 impl ServerProcess {
     /// Starts `trainhook serve` in `folder` and waits until it listens.
-    pub(crate) async fn start(folder: &Path) -> Self {
-        let mut server = Self::spawn(folder);
+    pub(crate) async fn start(program: &Path, folder: &Path) -> Self {
+        let mut server = Self::spawn(program, folder);
         let mut log = server.log.clone();
         let listening = log.wait_for(|lines| {
             lines
@@ -203,8 +210,8 @@ impl ServerProcess {
         server
     }
 
-    fn spawn(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_trainhook"))
+    fn spawn(program: &Path, folder: &Path) -> Self {
+        let mut child = Command::new(program)
             .arg("serve")
             .current_dir(folder)
             .env("TRAINHOOK_LOG", "debug")
