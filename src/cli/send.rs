@@ -35,9 +35,9 @@ enum Call {
         /// The model run to train
         #[arg(long, value_name = "ID")]
         model_run: String,
-        /// The model that the run belongs to
+        /// The model that the run belongs to; Labelbox always names it
         #[arg(long, value_name = "ID")]
-        model_id: String,
+        model_id: Option<String>,
     },
 }
 

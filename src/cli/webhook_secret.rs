@@ -1,14 +1,9 @@
 //! Where a command finds the webhook secret: command lines are seen by everyone on the machine, so it is
 //! never an argument itself.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use crate::config::{Secret, SecretError, SecretRef};
+use crate::config::{self, Mistake, ReadError, Secret, SecretError, SecretRef, Workspace};
 
 /// The options that name a place.
 #[derive(Debug, clap::Args)]
@@ -39,36 +34,16 @@ struct Source {
 pub(super) enum PlaceError {
     #[error(transparent)]
     Secret(#[from] SecretError),
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    // The parser's own text would show the value, which may be a secret in the wrong place.
-    #[error(
-        "{}, line {line}, is not understood; webhook_secrets is a list of {{ env = \"NAME\" }} or {{ file = \"PATH\" }}",
-        path.display()
-    )]
-    Malformed { path: PathBuf, line: usize },
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error("{}: {first}; trainhook check --config {} shows all mistakes", path.display(), path.display())]
+    Mistakes { path: PathBuf, first: Mistake },
     #[error("no workspace {0} in the file: it has {1}")]
     UnknownWorkspace(String, String),
     #[error("name one of its workspaces with --workspace: {0}")]
     SeveralWorkspaces(String),
     #[error("the workspace has no webhook_secrets")]
     NoSecrets,
-}
-
-/// The part of models.toml that is needed here. The rest may be wrong: it is `check` that tells.
-#[derive(Deserialize)]
-struct Workspaces {
-    #[serde(default)]
-    workspaces: BTreeMap<String, Secrets>,
-}
-
-#[derive(Deserialize)]
-struct Secrets {
-    #[serde(default)]
-    webhook_secrets: Vec<SecretRef>,
 }
 
 impl SecretPlace {
@@ -87,40 +62,33 @@ impl SecretPlace {
     }
 }
 
-fn place_in(config: &Path, workspace: Option<&str>) -> Result<SecretRef, PlaceError> {
-    let path = || config.to_path_buf();
-    let text = std::fs::read_to_string(config).map_err(|source| {
-        let path = path();
-        PlaceError::Unreadable { path, source }
-    })?;
-    let read: Workspaces = toml::from_str(&text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start));
-        let line = 1 + before.unwrap_or_default().matches('\n').count();
-        let path = path();
-        PlaceError::Malformed { path, line }
-    })?;
-    let secrets = pick(read.workspaces, workspace)?.webhook_secrets;
-    match secrets.into_iter().next().ok_or(PlaceError::NoSecrets)? {
-        // Paths of the file are meant from its own folder.
-        SecretRef::File(file) => {
-            let folder = config.parent().unwrap_or(Path::new(""));
-            Ok(SecretRef::File(folder.join(file)))
-        }
-        named => Ok(named),
+fn place_in(file: &Path, workspace: Option<&str>) -> Result<SecretRef, PlaceError> {
+    let parsed = config::read(file)?;
+    if let Some(first) = parsed.mistakes.into_iter().next() {
+        let path = file.to_owned();
+        return Err(PlaceError::Mistakes { path, first });
     }
+    let workspaces = parsed.config.map(|config| config.workspaces);
+    let picked = pick(workspaces.unwrap_or_default(), workspace)?;
+    let first = picked.webhook_secrets.into_iter().next();
+    first.ok_or(PlaceError::NoSecrets)
 }
 
-fn pick(mut all: BTreeMap<String, Secrets>, name: Option<&str>) -> Result<Secrets, PlaceError> {
-    let names = all.keys().cloned().collect::<Vec<_>>().join(", ");
-    match name {
-        Some(name) => {
-            let unknown = || PlaceError::UnknownWorkspace(name.to_owned(), names);
-            all.remove(name).ok_or_else(unknown)
-        }
-        None if all.len() > 1 => Err(PlaceError::SeveralWorkspaces(names)),
-        None => {
-            let only = all.pop_first().map(|(_, secrets)| secrets);
-            only.ok_or(PlaceError::NoSecrets)
-        }
+fn pick(mut all: Vec<Workspace>, name: Option<&str>) -> Result<Workspace, PlaceError> {
+    let names: Vec<&str> = all
+        .iter()
+        .map(|workspace| workspace.name.as_str())
+        .collect();
+    let names = names.join(", ");
+    let place = match name {
+        None if all.len() > 1 => return Err(PlaceError::SeveralWorkspaces(names)),
+        None => (!all.is_empty()).then_some(0),
+        Some(name) => all.iter().position(|workspace| workspace.name == name),
+    };
+    match place {
+        Some(place) => Ok(all.swap_remove(place)),
+        None => Err(name.map_or(PlaceError::NoSecrets, |name| {
+            PlaceError::UnknownWorkspace(name.to_owned(), names)
+        })),
     }
 }

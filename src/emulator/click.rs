@@ -30,8 +30,9 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelRunRequest {
-    /// The model.
-    pub model_id: String,
+    /// The model; Labelbox always names it, a call by hand need not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
     /// The run to train.
     pub model_run_id: String,
     /// A key of the models answer.

@@ -125,7 +125,7 @@ impl Shared {
         let model_run = match picked.filter(|_| offered) {
             Some(model_type) => {
                 let request = ModelRunRequest {
-                    model_id,
+                    model_id: Some(model_id),
                     model_run_id: click.model_run_id,
                     model_type,
                 };

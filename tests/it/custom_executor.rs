@@ -11,36 +11,17 @@ use trainhook::process::ProcessId;
 
 use crate::support::stack::{API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, settings, workspace};
 
-/// Builds the example beside the program under test, and answers where it is.
+/// The example, which `cargo test` builds beside the program under test.
 fn example() -> PathBuf {
-    let profile = Path::new(env!("CARGO_BIN_EXE_trainhook"))
-        .parent()
-        .expect("a folder");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--example",
-        "custom_executor",
-        "--target-dir",
-    ]);
-    cargo
-        .arg(profile.parent().expect("a folder"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().expect("cargo is there").success());
-    profile.join("examples/custom_executor")
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let example = program.with_file_name("examples").join("custom_executor");
+    assert!(example.exists(), "first run: cargo build --examples");
+    example
 }
 
 async fn start(script: &str, settings_of_model: &str) -> Stack {
-    let program = tokio::task::spawn_blocking(example)
-        .await
-        .expect("the example is built");
     let model = model("job", script, settings_of_model);
-    Stack::start_program(&program, |endpoint| {
+    Stack::start_program(&example(), |endpoint| {
         format!(
             "{}{}[executors.local]\nkind = \"nice\"\nlevel = 7\nmax_running = 2\n{model}",
             settings(),
@@ -95,11 +76,8 @@ async fn what_outlives_a_killed_supervisor_is_ended_before_its_job_fails() {
     assert!(!command.is_some_and(ProcessId::is_alive));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn its_table_is_checked_like_any_other() {
-    let program = tokio::task::spawn_blocking(example)
-        .await
-        .expect("the example is built");
+#[test]
+fn its_table_is_checked_like_any_other() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let executor = "[executors.local]\nkind = \"nice\"\nlevel = 70\nlevle = 7\n";
     let file = format!(
@@ -114,7 +92,7 @@ async fn its_table_is_checked_like_any_other() {
     ] {
         fs::write(folder.path().join(name), text).expect("the folder is writable");
     }
-    let output = Command::new(program)
+    let output = Command::new(example())
         .arg("check")
         .current_dir(folder.path())
         .output()

@@ -183,9 +183,19 @@ async fn send_finds_the_secret_by_way_of_models_toml() {
     let file = folder.path().join("models.toml");
     let config = r#"
         [workspaces.first]
+        path = "/first"
         webhook_secrets = [{ env = "SECRET" }, { env = "OLD" }]
+        api_key = { env = "KEY" }
         [workspaces.second]
+        path = "/second"
         webhook_secrets = [{ file = "secret" }]
+        api_key = { env = "KEY" }
+        [executors.local]
+        kind = "local"
+        max_running = 1
+        [models.digits]
+        executor = "local"
+        command = ["true"]
     "#;
     std::fs::write(&file, config).expect("a file");
     std::fs::write(folder.path().join("secret"), "test_secret").expect("a file");
@@ -207,8 +217,9 @@ async fn send_finds_the_secret_by_way_of_models_toml() {
     let (code, _, error) = send(&[&place[..], &["--workspace", "third"]].concat()).await;
     assert_eq!((code, error.contains("third")), (Some(1), true), "{error}");
 
-    std::fs::write(file, "[workspaces.w]\nwebhook_secrets = [\"s3cret\"]").expect("a file");
+    let literal = config.replace("{ file = \"secret\" }", "\"s3cret\"");
+    std::fs::write(file, literal).expect("a file");
     let (code, _, error) = send(&place).await;
-    assert_eq!((code, error.contains("line 2")), (Some(1), true), "{error}");
+    assert_eq!((code, error.contains("line 8")), (Some(1), true), "{error}");
     assert!(!error.contains("s3cret"), "{error}");
 }
