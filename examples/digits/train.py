@@ -1,7 +1,7 @@
 """Learns to read handwritten digits. Needs nothing but python3.
 
-A small network with one hidden layer, trained by stochastic gradient descent. Every line about trainhook is optional:
-`python3 train.py` runs by hand, too.
+A small network with one hidden layer, trained by gradient descent on small batches. Every line about trainhook is
+optional: `python3 train.py` runs by hand, too, and leaves its results in `out/` beside this file.
 """
 
 import csv
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-HIDDEN, CLASSES, BATCH, SEED = 24, 10, 16, 7
+HIDDEN, CLASSES, BATCH, SEED = 16, 10, 16, 7
 
 
 def tell(event):
@@ -35,7 +35,8 @@ def parameter(name, default, least, most):
     try:
         value = type(default)(text)
     except ValueError:
-        fail(f"{name} must be a number, not {text!r}")
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        fail(f"{name} must be {kind}, not {text!r}")
     if not least <= value <= most:
         fail(f"{name} must be between {least} and {most}, not {text}")
     return value
@@ -71,19 +72,22 @@ def forward(weights, pixels):
 
 
 def learn(weights, batch, rate):
-    """One step down the slope of the loss; returns the batch's loss."""
+    """One step down the slope of the batch's mean loss; returns the sum of its losses."""
+    slopes = {layer: [[0.0] * len(row) for row in rows] for layer, rows in weights.items()}
     loss = 0.0
     for pixels, digit in batch:
         inputs, hidden, likely = forward(weights, pixels)
         loss -= math.log(max(likely[digit], 1e-12))
         errors = [p - (k == digit) for k, p in enumerate(likely)]
-        for j, row in enumerate(weights["hidden"]):
-            if hidden[j] > 0:
-                slope = rate * sum(errors[k] * weights["output"][k][j] for k in range(CLASSES))
-                weights["hidden"][j] = [w - slope * x for w, x in zip(row, inputs)]
-        for k, row in enumerate(weights["output"]):
-            step = rate * errors[k]
-            weights["output"][k] = [w - step * h for w, h in zip(row, hidden)]
+        for k, error in enumerate(errors):
+            slopes["output"][k] = [s + error * h for s, h in zip(slopes["output"][k], hidden)]
+        for j in range(HIDDEN):
+            if hidden[j] > 0:  # where it is 0, the hidden unit is silent and learns nothing
+                error = sum(errors[k] * weights["output"][k][j] for k in range(CLASSES))
+                slopes["hidden"][j] = [s + error * x for s, x in zip(slopes["hidden"][j], inputs)]
+    step = rate / len(batch)
+    for layer, rows in weights.items():
+        weights[layer] = [[w - step * s for w, s in zip(*pair)] for pair in zip(rows, slopes[layer])]
     return loss
 
 
@@ -98,20 +102,22 @@ def accuracy(weights, images):
 def save(path, content):
     """Whole or not at all, also if the power goes in between."""
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(content))
+    with open(draft, "w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(path)
 
 
 def main():
     tell({"type": "stage", "stage": "preparing"})
     epochs = parameter("epochs", 12, 1, 1000)
-    rate = parameter("learning_rate", 0.02, 0.0001, 1.0)
+    rate = parameter("learning_rate", 0.3, 0.0001, 1.0)
     out = Path(os.environ.get("TRAINHOOK_OUT_DIR", HERE / "out"))
     checkpoint = Path(os.environ.get("TRAINHOOK_CHECKPOINT_DIR", out)) / "checkpoint.json"
     (out / "model").mkdir(parents=True, exist_ok=True)
     training, test = load()
-    chance = random.Random(SEED)
-    weights, done = new_weights(chance), 0
+    weights, done = new_weights(random.Random(SEED)), 0
     if os.environ.get("TRAINHOOK_RESUME") == "1" and checkpoint.exists():
         saved = json.loads(checkpoint.read_text())
         weights, done = saved["weights"], saved["epoch"]
@@ -120,13 +126,14 @@ def main():
 
     tell({"type": "stage", "stage": "training"})
     for epoch in range(done + 1, epochs + 1):
-        random.Random(SEED + epoch).shuffle(training)
-        loss = sum(learn(weights, training[at : at + BATCH], rate) for at in range(0, len(training), BATCH))
-        loss /= len(training)
+        # The order depends on the epoch alone, so a training that was interrupted ends with the very same model.
+        order = random.Random(SEED + epoch).sample(training, len(training))
+        losses = [learn(weights, order[at : at + BATCH], rate) for at in range(0, len(order), BATCH)]
+        loss = sum(losses) / len(order)
+        save(checkpoint, {"epoch": epoch, "weights": weights})
         print(f"epoch {epoch:3} of {epochs}: loss {loss:.4f}", flush=True)
         tell({"type": "metric", "name": "loss", "value": round(loss, 4), "step": epoch})
         tell({"type": "progress", "percent": round(100 * epoch / epochs)})
-        save(checkpoint, {"epoch": epoch, "weights": weights})
 
     tell({"type": "stage", "stage": "evaluating"})
     reached = round(accuracy(weights, test), 4)

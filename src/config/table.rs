@@ -38,7 +38,7 @@ pub struct Mistake {
 /// }
 /// let mut table = Table::parse("partition = \"a100\"\npatiense = \"2h\"").unwrap();
 /// let mistakes = build(&mut table).unwrap_err();
-/// assert_eq!(mistakes[0].to_string(), "line 2: patiense: unknown key; only these are known here: partition, patience");
+/// assert_eq!(mistakes[0].to_string(), "line 2: patiense: unknown key; did you mean `patience`?");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Table {

@@ -4,6 +4,8 @@ mod circle;
 mod command_log;
 mod conformance;
 mod custom_executor;
+mod demo;
+mod digits;
 mod emulator;
 mod event_command;
 mod http_body;
