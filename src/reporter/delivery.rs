@@ -9,7 +9,7 @@ use crate::{
     backoff::Backoff,
     job::{PipelineStatus, Report, error_message},
     labelbox::{Class, Labelbox, LabelboxError},
-    store::{Delivery, OwedRun, Park, Settlement, StoreError},
+    store::{Delivery, OwedRun, Park, Postponed, Settlement, StoreError},
 };
 
 /// Between tries of one run: 1 s, 2 s, 4 s, … 2 min, each less up to a quarter.
@@ -166,13 +166,13 @@ impl Reporter {
         ambiguous: bool,
     ) -> Settlement {
         let next_try_at = Timestamp::now() + delay;
-        Settlement::Postponed {
+        Settlement::Postponed(Postponed {
             error,
             next_try_at,
             park,
             whole_workspace,
             ambiguous,
-        }
+        })
     }
 
     /// Reads back a final that an older, late update may have overtaken; owes it again if so.
@@ -218,14 +218,14 @@ fn log(delivery: &Delivery, settlement: &Settlement) {
         Settlement::Delivered { note, .. } => {
             tracing::info!(workspace, %model_run_id, job_id = %job, %status, note, "told Labelbox");
         }
-        Settlement::Postponed {
+        Settlement::Postponed(Postponed {
             error,
             park: Park::No,
             ..
-        } => {
+        }) => {
             tracing::warn!(workspace, %model_run_id, job_id = %job, %status, "Labelbox cannot be told yet: {error}");
         }
-        Settlement::Postponed { error, .. } => {
+        Settlement::Postponed(Postponed { error, .. }) => {
             tracing::error!(workspace, %model_run_id, job_id = %job, %status, "parked, Labelbox refuses: {error}");
         }
         Settlement::Ended { note } => {

@@ -8,9 +8,12 @@ mod jobs;
 mod leftovers;
 mod open;
 mod outbox;
+mod queue;
+mod read_back;
 mod readers;
 mod reports;
 mod rows;
+mod settle;
 mod writer;
 
 use std::path::PathBuf;
@@ -23,11 +26,13 @@ use readers::Readers;
 use writer::Writer;
 
 pub use accept::{Acceptance, NewJob};
-pub use jobs::{Filter, JobCounts, Slots, TimelineRow};
+pub use jobs::{Filter, TimelineRow};
 pub use leftovers::Leftover;
 pub use open::OpenError;
-pub use outbox::{Delivery, OwedRun, Park, Settlement};
+pub use outbox::{Delivery, OwedRun};
+pub use queue::{JobCounts, Slots};
 pub use reports::{Parked, ReportRow, ReportState};
+pub use settle::{Park, Postponed, Settlement};
 
 /// The database of one server. Cheap to clone; all clones share one writer.
 #[derive(Debug, Clone)]

@@ -1,11 +1,11 @@
 //! The outbox as the reporter sees it: which run is next, what to send, what became of it.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::{
     Store, StoreError,
-    rows::{json, millis, owe, time, too_far},
+    rows::{json, millis, too_far},
 };
 use crate::job::{JobId, ModelRunId, Report};
 
@@ -35,47 +35,6 @@ pub struct Delivery {
     pub report: Report,
     /// How often this run's reports have failed in a row.
     pub failures: u32,
-}
-
-/// Who is parked: tried again only every few minutes, and shown loudly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Park {
-    /// Nobody.
-    No,
-    /// The run.
-    Run,
-    /// The workspace: its key is refused.
-    Workspace,
-}
-
-/// What became of a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settlement {
-    /// Labelbox has it.
-    Delivered {
-        /// A note on how, if it is worth one: "sent as a bare status".
-        note: Option<String>,
-        /// The final is to be read back then, since an older update may still overtake it.
-        read_back_at: Option<Timestamp>,
-    },
-    /// Not yet.
-    Postponed {
-        /// Why.
-        error: String,
-        /// Tried again then.
-        next_try_at: Timestamp,
-        /// Who waits.
-        park: Park,
-        /// The whole workspace waits, as after a rate limit.
-        whole_workspace: bool,
-        /// It may be applied all the same, later.
-        ambiguous: bool,
-    },
-    /// Labelbox confirmed that the run does not exist: all its reports end.
-    Ended {
-        /// Why, for people.
-        note: String,
-    },
 }
 
 impl Store {
@@ -133,90 +92,6 @@ impl Store {
             .await
     }
 
-    /// Records what became of a delivery.
-    ///
-    /// # Errors
-    /// When the store cannot commit; the report is then sent again, which Labelbox takes.
-    pub async fn settle(
-        &self,
-        delivery: &Delivery,
-        settlement: Settlement,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let delivery = delivery.clone();
-        self.write(move |connection| settle(connection, &delivery, &settlement, now))
-            .await
-    }
-
-    /// Runs whose final is to be read back by `now`, with the final that Labelbox should hold.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn read_backs(&self, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        self.read(move |connection| {
-            let sql = "SELECT u.workspace, u.model_run_id, r.id, r.report, j.id FROM runs u JOIN reports r \
-                       ON r.id = (SELECT max(id) FROM reports l WHERE l.workspace = u.workspace \
-                       AND l.model_run_id = u.model_run_id) JOIN jobs j ON j.seq = r.job \
-                       WHERE u.read_back_at <= ?1 AND r.final AND r.state = 'delivered' LIMIT 100";
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([millis(now)], |row| {
-                let (run, job): (String, String) = (row.get(1)?, row.get(4)?);
-                Ok((row.get(0)?, run, row.get(2)?, json(row, 3)?, job))
-            })?;
-            let delivery = |(workspace, run, id, report, job): (String, String, i64, Report, String)| {
-                let job = job.parse().map_err(|_| StoreError::Corrupt(job))?;
-                Ok(Delivery { workspace, model_run_id: parse_run(&run)?, job, rows: vec![id], report, failures: 0 })
-            };
-            rows.map(|row| delivery(row?)).collect()
-        })
-        .await
-    }
-
-    /// Ends a read-back; `again` owes the final once more, because Labelbox holds something else.
-    ///
-    /// # Errors
-    /// When the store cannot commit.
-    pub async fn finish_read_back(
-        &self,
-        read: &Delivery,
-        again: bool,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let read = read.clone();
-        self.write(move |connection| {
-            let sql = "UPDATE runs SET read_back_at = NULL, ambiguous_at = NULL WHERE workspace = ?1 AND model_run_id = ?2";
-            connection.prepare_cached(sql)?.execute((&read.workspace, read.model_run_id.as_str()))?;
-            if again && let Some(job) = super::jobs::by_id(connection, read.job)? {
-                owe(connection, &job, &read.report, now)?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Looks at a run's read-back again later, because Labelbox did not answer.
-    ///
-    /// # Errors
-    /// When the store cannot commit.
-    pub async fn postpone_read_back(
-        &self,
-        read: &Delivery,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let read = read.clone();
-        self.write(move |connection| {
-            let sql =
-                "UPDATE runs SET read_back_at = ?3 WHERE workspace = ?1 AND model_run_id = ?2";
-            connection.prepare_cached(sql)?.execute((
-                &read.workspace,
-                read.model_run_id.as_str(),
-                millis(at),
-            ))?;
-            Ok(())
-        })
-        .await
-    }
-
     /// Makes everything of a workspace due at once: its key has changed.
     ///
     /// # Errors
@@ -253,7 +128,7 @@ impl Store {
     }
 }
 
-fn parse_run(text: &str) -> Result<ModelRunId, StoreError> {
+pub(super) fn parse_run(text: &str) -> Result<ModelRunId, StoreError> {
     text.parse()
         .map_err(|_| StoreError::Corrupt(format!("model run id {text:?}")))
 }
@@ -295,109 +170,4 @@ fn next_delivery(connection: &Connection, run: &OwedRun) -> Result<Option<Delive
         }
     }
     Ok(delivery)
-}
-
-fn settle(
-    connection: &Connection,
-    delivery: &Delivery,
-    settlement: &Settlement,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let key = (&delivery.workspace, delivery.model_run_id.as_str());
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO runs (workspace, model_run_id) VALUES (?1, ?2)")?
-        .execute(key)?;
-    match settlement {
-        Settlement::Delivered { note, read_back_at } => {
-            let (last, merged) = delivery
-                .rows
-                .split_last()
-                .ok_or(StoreError::NotFound("report"))?;
-            for id in merged {
-                mark(connection, *id, "merged", None, now)?;
-            }
-            mark(connection, *last, "delivered", note.as_deref(), now)?;
-            let sql = "UPDATE runs SET failures = 0, next_try_at = 0, last_error = NULL, parked = 0, read_back_at = ?3 \
-                       WHERE workspace = ?1 AND model_run_id = ?2";
-            connection
-                .prepare_cached(sql)?
-                .execute((key.0, key.1, read_back_at.map(millis)))?;
-            connection
-                .prepare_cached("DELETE FROM workspaces WHERE name = ?1")?
-                .execute([key.0])?;
-        }
-        Settlement::Postponed {
-            error,
-            next_try_at,
-            park,
-            whole_workspace,
-            ambiguous,
-        } => {
-            let sql = "UPDATE runs SET failures = failures + 1, next_try_at = ?3, last_error = ?4, parked = ?5, \
-                       ambiguous_at = iif(?6, ?7, ambiguous_at) WHERE workspace = ?1 AND model_run_id = ?2";
-            let parked = *park == Park::Run;
-            connection.prepare_cached(sql)?.execute((
-                key.0,
-                key.1,
-                millis(*next_try_at),
-                error,
-                parked,
-                ambiguous,
-                millis(now),
-            ))?;
-            if *whole_workspace || *park == Park::Workspace {
-                let reason = (*park == Park::Workspace).then_some(error);
-                let sql = "INSERT OR REPLACE INTO workspaces (name, next_try_at, parked) VALUES (?1, ?2, ?3)";
-                connection
-                    .prepare_cached(sql)?
-                    .execute((key.0, millis(*next_try_at), reason))?;
-            }
-        }
-        Settlement::Ended { note } => {
-            let sql = "UPDATE reports SET state = 'dropped', settled_at = ?3, note = ?4 \
-                       WHERE workspace = ?1 AND model_run_id = ?2 AND state = 'owed'";
-            connection
-                .prepare_cached(sql)?
-                .execute((key.0, key.1, millis(now), note))?;
-            let sql = "UPDATE runs SET failures = 0, next_try_at = 0, parked = 0, last_error = ?3, read_back_at = NULL \
-                       WHERE workspace = ?1 AND model_run_id = ?2";
-            connection
-                .prepare_cached(sql)?
-                .execute((key.0, key.1, note))?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn mark(
-    connection: &Connection,
-    id: i64,
-    state: &str,
-    note: Option<&str>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let sql = "UPDATE reports SET state = ?2, settled_at = ?3, note = coalesce(?4, note) WHERE id = ?1 AND state = 'owed'";
-    connection
-        .prepare_cached(sql)?
-        .execute((id, state, millis(now), note))?;
-    Ok(())
-}
-
-impl Store {
-    /// When a request of ours for this run may last have been lost on its way, if lately.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn ambiguous_since(
-        &self,
-        delivery: &Delivery,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let (workspace, run) = (delivery.workspace.clone(), delivery.model_run_id.clone());
-        self.read(move |connection| {
-            let sql = "SELECT ambiguous_at FROM runs WHERE workspace = ?1 AND model_run_id = ?2 AND ambiguous_at IS NOT NULL";
-            let mut statement = connection.prepare_cached(sql)?;
-            Ok(statement.query_row((workspace, run.as_str()), |row| time(row, 0)).optional()?)
-        })
-        .await
-    }
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{
     Store, StoreError,
-    outbox::mark,
     rows::{json, time},
+    settle::mark,
 };
 use crate::job::{JobId, ModelRunId, Report};
 

@@ -1,13 +1,13 @@
 //! A table of the file with its positions, handed to executors that read their own settings.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+mod parse;
+mod spelling;
+mod value;
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use super::units::{parse_duration, parse_size};
+pub(super) use value::{Content, Value};
 
 /// One mistake of `models.toml`: where, which key, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,96 +51,7 @@ pub struct Table {
     mistakes: Vec<Mistake>,
 }
 
-/// A value with the line it begins on.
-#[derive(Debug, Clone)]
-pub(super) struct Value {
-    pub(super) line: usize,
-    pub(super) content: Content,
-}
-
-/// What `models.toml` can hold; tables keep the positions of their keys.
-#[derive(Debug, Clone)]
-pub(super) enum Content {
-    Text(String),
-    Integer(i64),
-    Float(f64),
-    Bool(bool),
-    List(Vec<Value>),
-    Table(Table),
-    Other,
-}
-
-impl Content {
-    /// In words, for mistakes.
-    pub(super) const fn describe(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "a text",
-            Self::Integer(_) => "a whole number",
-            Self::Float(_) => "a number with a point",
-            Self::Bool(_) => "true or false",
-            Self::List(_) => "a list",
-            Self::Table(_) => "a table",
-            Self::Other => "a date",
-        }
-    }
-}
-
 impl Table {
-    /// Reads a whole file.
-    ///
-    /// # Errors
-    /// The first place at which it is no TOML.
-    pub fn parse(text: &str) -> Result<Self, Mistake> {
-        let lines = Lines::of(text);
-        let parsed = DeTable::parse(text).map_err(|error| Mistake {
-            line: error.span().map_or(1, |span| lines.line_of(&span)),
-            key: "syntax".to_owned(),
-            text: error.message().replace('\n', "; "),
-        })?;
-        Ok(Self::build(String::new(), 1, parsed.get_ref(), &lines))
-    }
-
-    fn build(prefix: String, head: usize, table: &DeTable<'_>, lines: &Lines) -> Self {
-        let mut built = Self {
-            prefix,
-            head,
-            ..Self::default()
-        };
-        for (key, value) in table {
-            let name = key.get_ref().to_string();
-            let line = lines.line_of(&key.span());
-            let content = built.content(&name, line, value.get_ref(), lines);
-            built.order.push(name.clone());
-            built.values.insert(name, Value { line, content });
-        }
-        built
-    }
-
-    fn content(&self, name: &str, line: usize, value: &DeValue<'_>, lines: &Lines) -> Content {
-        let element = |value: &Spanned<DeValue<'_>>| {
-            let line = lines.line_of(&value.span());
-            Value {
-                line,
-                content: self.content(name, line, value.get_ref(), lines),
-            }
-        };
-        match value {
-            DeValue::String(text) => Content::Text(text.to_string()),
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_or(Content::Other, Content::Integer),
-            DeValue::Float(number) => number
-                .as_str()
-                .parse()
-                .map_or(Content::Other, Content::Float),
-            DeValue::Boolean(value) => Content::Bool(*value),
-            DeValue::Datetime(_) => Content::Other,
-            DeValue::Array(elements) => Content::List(elements.iter().map(element).collect()),
-            DeValue::Table(table) => {
-                Content::Table(Self::build(self.path(name), line, table, lines))
-            }
-        }
-    }
-
     /// The key with its tables.
     fn path(&self, key: &str) -> String {
         if self.prefix.is_empty() {
@@ -275,7 +186,7 @@ impl Table {
     /// Any value, for keys that take more than one form.
     pub fn value(&mut self, key: &str) -> Option<toml::Value> {
         let value = self.take(key)?;
-        Some(plain(value.content))
+        Some(value.content.plain())
     }
 
     /// Takes over the mistakes of a table that was taken out of this one, unknown keys included.
@@ -302,7 +213,7 @@ impl Table {
     pub fn finish(&mut self) -> Vec<Mistake> {
         let unknown: Vec<String> = self.keys().map(str::to_owned).collect();
         for key in unknown {
-            let text = match nearest(&key, &self.asked) {
+            let text = match spelling::nearest(&key, &self.asked) {
                 Some(near) if !self.taken.contains_key(near) => {
                     format!("unknown key; did you mean `{near}`?")
                 }
@@ -349,71 +260,5 @@ impl Table {
             self.mistake(key, text);
         }
         read
-    }
-}
-
-fn plain(content: Content) -> toml::Value {
-    match content {
-        Content::Text(text) => text.into(),
-        Content::Integer(number) => number.into(),
-        Content::Float(number) => number.into(),
-        Content::Bool(value) => value.into(),
-        Content::Other => "a date".into(),
-        Content::List(values) => values
-            .into_iter()
-            .map(|value| plain(value.content))
-            .collect::<Vec<_>>()
-            .into(),
-        Content::Table(table) => {
-            let entries = table
-                .values
-                .into_iter()
-                .map(|(key, value)| (key, plain(value.content)));
-            toml::Value::Table(entries.collect())
-        }
-    }
-}
-
-/// The known key that differs by at most two letters, if there is one.
-fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a str> {
-    let near = known
-        .iter()
-        .map(|other| (distance(key, other), other.as_str()));
-    near.filter(|(distance, other)| *distance <= 2 && *distance < other.len())
-        .min()
-        .map(|(_, other)| other)
-}
-
-/// Letters to change, add or remove to get from one text to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.len()]
-}
-
-/// Where lines begin, to turn offsets into line numbers.
-#[derive(Debug, Clone)]
-struct Lines {
-    starts: Arc<[usize]>,
-}
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
-            starts: std::iter::once(0).chain(newlines).collect(),
-        }
-    }
-
-    fn line_of(&self, span: &Range<usize>) -> usize {
-        self.starts.partition_point(|start| *start <= span.start)
     }
 }

@@ -1,0 +1,57 @@
+//! What stands behind a key.
+
+use super::Table;
+
+/// A value with the line it begins on.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct Value {
+    pub(in crate::config) line: usize,
+    pub(in crate::config) content: Content,
+}
+
+/// What `models.toml` can hold; tables keep the positions of their keys.
+#[derive(Debug, Clone)]
+pub(in crate::config) enum Content {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    List(Vec<Value>),
+    Table(Table),
+    Other,
+}
+
+impl Content {
+    /// In words, for mistakes.
+    pub(in crate::config) const fn describe(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a text",
+            Self::Integer(_) => "a whole number",
+            Self::Float(_) => "a number with a point",
+            Self::Bool(_) => "true or false",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Other => "a date",
+        }
+    }
+
+    /// Without its lines.
+    pub(super) fn plain(self) -> toml::Value {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Integer(number) => number.into(),
+            Self::Float(number) => number.into(),
+            Self::Bool(value) => value.into(),
+            Self::Other => "a date".into(),
+            Self::List(values) => {
+                let values = values.into_iter().map(|value| value.content.plain());
+                values.collect::<Vec<_>>().into()
+            }
+            Self::Table(table) => {
+                let entries = table.values.into_iter();
+                let plain = entries.map(|(key, value)| (key, value.content.plain()));
+                toml::Value::Table(plain.collect())
+            }
+        }
+    }
+}

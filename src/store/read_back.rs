@@ -1,0 +1,99 @@
+//! Finals that are read back, because an older update may have overtaken them.
+
+use jiff::Timestamp;
+use rusqlite::OptionalExtension;
+
+use super::{
+    Delivery, Store, StoreError,
+    outbox::parse_run,
+    rows::{json, millis, owe, time},
+};
+use crate::job::Report;
+
+impl Store {
+    /// Runs whose final is to be read back by `now`, with the final that Labelbox should hold.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn read_backs(&self, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT u.workspace, u.model_run_id, r.id, r.report, j.id FROM runs u JOIN reports r \
+                       ON r.id = (SELECT max(id) FROM reports l WHERE l.workspace = u.workspace \
+                       AND l.model_run_id = u.model_run_id) JOIN jobs j ON j.seq = r.job \
+                       WHERE u.read_back_at <= ?1 AND r.final AND r.state = 'delivered' LIMIT 100";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([millis(now)], |row| {
+                let (run, job): (String, String) = (row.get(1)?, row.get(4)?);
+                Ok((row.get(0)?, run, row.get(2)?, json(row, 3)?, job))
+            })?;
+            let delivery = |(workspace, run, id, report, job): (String, String, i64, Report, String)| {
+                let job = job.parse().map_err(|_| StoreError::Corrupt(job))?;
+                Ok(Delivery { workspace, model_run_id: parse_run(&run)?, job, rows: vec![id], report, failures: 0 })
+            };
+            rows.map(|row| delivery(row?)).collect()
+        })
+        .await
+    }
+
+    /// Ends a read-back; `again` owes the final once more, because Labelbox holds something else.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn finish_read_back(
+        &self,
+        read: &Delivery,
+        again: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let read = read.clone();
+        self.write(move |connection| {
+            let sql = "UPDATE runs SET read_back_at = NULL, ambiguous_at = NULL WHERE workspace = ?1 AND model_run_id = ?2";
+            connection.prepare_cached(sql)?.execute((&read.workspace, read.model_run_id.as_str()))?;
+            if again && let Some(job) = super::jobs::by_id(connection, read.job)? {
+                owe(connection, &job, &read.report, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Looks at a run's read-back again later, because Labelbox did not answer.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn postpone_read_back(
+        &self,
+        read: &Delivery,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let read = read.clone();
+        self.write(move |connection| {
+            let sql =
+                "UPDATE runs SET read_back_at = ?3 WHERE workspace = ?1 AND model_run_id = ?2";
+            connection.prepare_cached(sql)?.execute((
+                &read.workspace,
+                read.model_run_id.as_str(),
+                millis(at),
+            ))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// When a request of ours for this run may last have been lost on its way, if lately.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn ambiguous_since(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (workspace, run) = (delivery.workspace.clone(), delivery.model_run_id.clone());
+        self.read(move |connection| {
+            let sql = "SELECT ambiguous_at FROM runs WHERE workspace = ?1 AND model_run_id = ?2 AND ambiguous_at IS NOT NULL";
+            let mut statement = connection.prepare_cached(sql)?;
+            Ok(statement.query_row((workspace, run.as_str()), |row| time(row, 0)).optional()?)
+        })
+        .await
+    }
+}
