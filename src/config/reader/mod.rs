@@ -1,5 +1,6 @@
 //! From the text of `models.toml` to a [`Config`], or to all of its mistakes at once.
 
+mod command;
 mod models;
 mod server;
 mod workspaces;

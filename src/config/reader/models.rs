@@ -1,17 +1,14 @@
 //! `[models.<slug>]`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use super::{Found, is_env_name, named_tables, secret_in};
+use super::{
+    Found,
+    command::{command, env, env_pass, params},
+    named_tables,
+};
 use crate::{
-    config::{
-        EnvValue, ModelEntry, ParamValue, Params, Resources, Retry, Table,
-        table::{Content, Value},
-    },
+    config::{ModelEntry, Resources, Retry, Table},
     job::Cause,
 };
 
@@ -112,138 +109,6 @@ fn executor(table: &mut Table, executors: &BTreeSet<&str>) -> String {
         table.mistake("executor", text);
     }
     executor
-}
-
-fn command(table: &mut Table, params: &Params) -> Vec<String> {
-    if !table.has("command") {
-        table.mistake(
-            "command",
-            "is missing: it must be a list of a program and its arguments",
-        );
-    }
-    let command = table.strings("command").unwrap_or_default();
-    if table.was_given("command") && command.first().is_none_or(String::is_empty) {
-        table.mistake(
-            "command",
-            "must name a program, such as [\"python3\", \"train.py\"]",
-        );
-    }
-    for argument in &command {
-        if argument.contains('\0') {
-            table.mistake("command", "an argument cannot hold a zero byte");
-        }
-        for placeholder in placeholders(argument) {
-            let known = ["data_dir", "out_dir", "checkpoint_dir"].contains(&placeholder)
-                || placeholder
-                    .strip_prefix("params.")
-                    .is_some_and(|name| params.get(name).is_some());
-            if !known {
-                let text = format!(
-                    "{{{placeholder}}} stands for nothing: use {{params.<name>}} of this model's params, {{data_dir}}, \
-                     {{out_dir}} or {{checkpoint_dir}}, and {{{{ }}}} for braces as such"
-                );
-                table.mistake("command", text);
-            }
-        }
-    }
-    command
-}
-
-/// The names between single braces; `{{` and `}}` are braces as such. An open brace is a name, too, so
-/// that it is refused.
-fn placeholders(argument: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut rest = argument;
-    while let Some(at) = rest.find('{') {
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('{') {
-            rest = after;
-            continue;
-        }
-        let end = rest.find('}').unwrap_or(rest.len());
-        names.push(&rest[..end]);
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    names
-}
-
-fn params(table: &mut Table) -> Params {
-    let Some(mut given) = table.table("params") else {
-        return Params::default();
-    };
-    let names: Vec<String> = given.keys().map(str::to_owned).collect();
-    let mut params = Vec::new();
-    for name in names {
-        let Some(Value { content, .. }) = given.take(&name) else {
-            continue;
-        };
-        if !is_env_name(&name) {
-            given.mistake(&name, "a parameter's name is made of letters, digits and _");
-        }
-        match content {
-            Content::Bool(value) => params.push((name, ParamValue::Bool(value))),
-            Content::Integer(value) => params.push((name, ParamValue::Integer(value))),
-            Content::Float(value) if value.is_finite() => {
-                params.push((name, ParamValue::Float(value)));
-            }
-            Content::Text(value) if !value.contains('\0') => {
-                params.push((name, ParamValue::Text(value)));
-            }
-            other => {
-                let text = format!(
-                    "must be a text, a number, true or false, not {}",
-                    other.describe()
-                );
-                given.mistake(&name, text);
-            }
-        }
-    }
-    table.adopt(given);
-    Params(params)
-}
-
-fn env(table: &mut Table, base: &Path) -> BTreeMap<String, EnvValue> {
-    let Some(mut given) = table.table("env") else {
-        return BTreeMap::new();
-    };
-    let names: Vec<String> = given.keys().map(str::to_owned).collect();
-    let mut env = BTreeMap::new();
-    for name in names {
-        let Some(Value { content, .. }) = given.take(&name) else {
-            continue;
-        };
-        if !is_env_name(&name) || name.starts_with("TRAINHOOK_") {
-            given.mistake(
-                &name,
-                "is no name for a variable of a job (TRAINHOOK_… are ours)",
-            );
-        }
-        let value = match content {
-            Content::Text(text) if !text.contains('\0') => Some(EnvValue::Text(text)),
-            Content::Table(inner) => secret_in(inner, base).map(EnvValue::Secret),
-            _ => None,
-        };
-        match value {
-            Some(value) => drop(env.insert(name, value)),
-            None => given.mistake(
-                &name,
-                "must be a text, { env = \"NAME\" } or { file = \"PATH\" }",
-            ),
-        }
-    }
-    table.adopt(given);
-    env
-}
-
-fn env_pass(table: &mut Table) -> Vec<String> {
-    let names = table.strings("env_pass").unwrap_or_default();
-    if names.iter().any(|name| !is_env_name(name)) {
-        table.mistake(
-            "env_pass",
-            "must be a list of names of environment variables",
-        );
-    }
-    names
 }
 
 fn resources(table: &mut Table) -> Resources {
