@@ -3,22 +3,9 @@
 use std::time::Duration;
 
 use crate::support::{
-    labelbox_door::{Door, MAX_BODY, SECRET, Settings, signed, workspace},
+    labelbox_door::{MAX_BODY, RUN, SECRET, Settings, door, run, signed},
     raw_http::{Client, ask, request},
 };
-
-const RUN: &str = r#"{"modelRunId":"r1","modelType":"ner"}"#;
-
-async fn door(settings: Settings) -> Door {
-    Door::open(vec![workspace("main", "/", &[SECRET], &["ner"])], settings).await
-}
-
-/// A signed POST of [`RUN`].
-fn run() -> Vec<u8> {
-    let signature = signed(SECRET, RUN.as_bytes());
-    let headers = [("X-Hub-Signature", signature.as_str())];
-    request("POST", "/model_run", &headers, Some(RUN.as_bytes()))
-}
 
 #[tokio::test]
 async fn a_slow_body_is_answered_408_and_cut_off() {
@@ -52,12 +39,7 @@ async fn an_announced_body_over_the_limit_is_answered_without_reading_it() {
             None,
         ))
         .await;
-    let answer = client.answer().await;
-    assert_eq!(
-        (answer.status, answer.error_code().as_str()),
-        (413, "body_too_large")
-    );
-    client.closed().await;
+    refused_as_too_large(client).await;
 }
 
 #[tokio::test]
@@ -89,12 +71,7 @@ async fn a_chunked_body_counts_as_it_comes() {
         client.send(&chunk).await;
     }
     // The last chunk never comes; the answer does.
-    let answer = client.answer().await;
-    assert_eq!(
-        (answer.status, answer.error_code().as_str()),
-        (413, "body_too_large")
-    );
-    client.closed().await;
+    refused_as_too_large(client).await;
 }
 
 #[tokio::test]
@@ -137,4 +114,13 @@ async fn malformed_chunks_are_the_clients_mistake() {
         (answer.status, answer.error_code().as_str()),
         (400, "body_broken")
     );
+}
+
+async fn refused_as_too_large(mut client: Client) {
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.status, answer.error_code().as_str()),
+        (413, "body_too_large")
+    );
+    client.closed().await;
 }

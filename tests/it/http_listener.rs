@@ -6,37 +6,11 @@ use tokio::time::timeout;
 use trainhook::http::listener::{BindError, Limits, bind};
 
 use crate::support::{
-    labelbox_door::{Door, SECRET, Settings, signed, workspace},
+    labelbox_door::{Settings, door, door_with, limits, ping, run},
     raw_http::{Client, PATIENCE, ask, request},
 };
 
 const SHORT: Duration = Duration::from_millis(300);
-
-async fn door(settings: Settings) -> Door {
-    Door::open(vec![workspace("main", "/", &[SECRET], &["ner"])], settings).await
-}
-
-fn limits() -> Limits {
-    Settings::default().limits
-}
-
-fn ping() -> Vec<u8> {
-    request("GET", "/ping", &[], None)
-}
-
-/// A signed POST of [`RUN`].
-fn run() -> Vec<u8> {
-    let body = RUN;
-    let signature = signed(SECRET, body.as_bytes());
-    request(
-        "POST",
-        "/model_run",
-        &[("X-Hub-Signature", &signature)],
-        Some(body.as_bytes()),
-    )
-}
-
-const RUN: &str = r#"{"modelRunId":"r1","modelType":"ner"}"#;
 
 #[tokio::test]
 async fn a_taken_port_is_named_in_the_refusal() {
@@ -78,11 +52,7 @@ async fn an_idle_connection_gives_its_slot_back() {
         max_connections: 1,
         ..limits()
     };
-    let door = door(Settings {
-        limits,
-        ..Settings::default()
-    })
-    .await;
+    let door = door_with(limits).await;
     let mut idle = Client::connect(door.address).await;
     idle.send(ping()).await;
     assert_eq!(idle.answer().await.body, "\"pong\"");
@@ -101,11 +71,7 @@ async fn a_client_that_takes_no_answers_is_cut_off() {
         max_connections: 1,
         ..limits()
     };
-    let door = door(Settings {
-        limits,
-        ..Settings::default()
-    })
-    .await;
+    let door = door_with(limits).await;
     let mut greedy = Client::connect(door.address).await;
     let many = ping().repeat(1000);
     let flood = async { while greedy.try_send(&many).await.is_ok() {} };

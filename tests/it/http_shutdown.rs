@@ -16,36 +16,11 @@ use trainhook::http::listener::{Limits, bind, serve};
 use warp::{Filter, Reply, reply::Response};
 
 use crate::support::{
-    labelbox_door::{Door, SECRET, Settings, signed, workspace},
-    raw_http::{Client, PATIENCE, request},
+    labelbox_door::{Settings, door, door_with, limits, ping, run},
+    raw_http::{Client, PATIENCE},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
-const RUN: &str = r#"{"modelRunId":"r1","modelType":"ner"}"#;
-
-async fn door(settings: Settings) -> Door {
-    Door::open(vec![workspace("main", "/", &[SECRET], &["ner"])], settings).await
-}
-
-fn limits() -> Limits {
-    Settings::default().limits
-}
-
-fn ping() -> Vec<u8> {
-    request("GET", "/ping", &[], None)
-}
-
-/// A signed POST of [`RUN`].
-fn run() -> Vec<u8> {
-    let signature = signed(SECRET, RUN.as_bytes());
-    request(
-        "POST",
-        "/model_run",
-        &[("X-Hub-Signature", &signature)],
-        Some(RUN.as_bytes()),
-    )
-}
-
 #[tokio::test]
 async fn half_sent_requests_do_not_hold_up_the_end() {
     // None of these connections would end by itself before the test gives up.
@@ -80,11 +55,7 @@ async fn half_a_body_holds_up_the_end_no_longer_than_the_drain() {
         drain: Duration::from_millis(300),
         ..limits()
     };
-    let door = door(Settings {
-        limits,
-        ..Settings::default()
-    })
-    .await;
+    let door = door_with(limits).await;
     let mut client = Client::connect(door.address).await;
     let request = run();
     client.send(&request[..request.len() - 1]).await;

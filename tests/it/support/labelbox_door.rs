@@ -26,7 +26,7 @@ use trainhook::{
     signature::{WebhookSecrets, sign},
 };
 
-use super::raw_http::{Answer, PATIENCE, ask};
+use super::raw_http::{Answer, PATIENCE, ask, request};
 
 pub(crate) const SECRET: &str = "test_secret";
 pub(crate) const MAX_BODY: u64 = 64 * 1024;
@@ -229,4 +229,38 @@ pub(crate) fn assert_refused(door: &Door, answer: &Answer, status: u16, code: &s
     );
     assert!(answer.body.contains(word), "{word:?} not in {answer:?}");
     assert!(door.accepted().is_empty());
+}
+
+/// The body of a click.
+pub(crate) const RUN: &str = r#"{"modelRunId":"r1","modelType":"ner"}"#;
+
+/// A door with one workspace and one model.
+pub(crate) async fn door(settings: Settings) -> Door {
+    Door::open(vec![workspace("main", "/", &[SECRET], &["ner"])], settings).await
+}
+
+/// A door with these limits.
+pub(crate) async fn door_with(limits: Limits) -> Door {
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
+    door(settings).await
+}
+
+/// The limits of a door that nobody chose.
+pub(crate) fn limits() -> Limits {
+    Settings::default().limits
+}
+
+/// A request without a signature.
+pub(crate) fn ping() -> Vec<u8> {
+    request("GET", "/ping", &[], None)
+}
+
+/// A signed POST of [`RUN`].
+pub(crate) fn run() -> Vec<u8> {
+    let signature = signed(SECRET, RUN.as_bytes());
+    let headers = [("X-Hub-Signature", signature.as_str())];
+    request("POST", "/model_run", &headers, Some(RUN.as_bytes()))
 }
