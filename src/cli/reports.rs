@@ -13,12 +13,12 @@ use super::{
 
 /// Lists the status updates owed to Labelbox, sends one again, gives one up.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  trainhook reports list\n  trainhook reports resend 42")]
+#[command(after_help = "Examples:\n  trainhook reports\n  trainhook reports resend 42")]
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,7 +48,11 @@ impl Args {
     pub(super) fn run(self) -> ExitCode {
         admin_client::run(async {
             let client = self.server.connect()?;
-            match self.action {
+            let all_owed = Action::List {
+                all: false,
+                json: false,
+            };
+            match self.action.unwrap_or(all_owed) {
                 Action::List { all, json } => list(&client, all, json).await,
                 Action::Resend { id } => {
                     client

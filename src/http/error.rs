@@ -72,6 +72,9 @@ pub enum ApiError {
         /// Its model's title.
         model_type: String,
     },
+    /// Something of ours that should be readable is not; the text says what and why.
+    #[error("{0}")]
+    Unreadable(String),
     /// A spending limit is reached.
     #[error("{0}")]
     TooMany(String),
@@ -102,6 +105,7 @@ impl ApiError {
             Self::OtherModel { .. } | Self::AlreadyEnded(_) | Self::StillLive(_) => {
                 StatusCode::CONFLICT
             }
+            Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -127,6 +131,7 @@ impl ApiError {
             Self::Invalid(_) => "invalid_request",
             Self::UnknownModelType { .. } => "unknown_model_type",
             Self::OtherModel { .. } => "other_model",
+            Self::Unreadable(_) => "unreadable",
             Self::TooMany(_) => "too_many",
             Self::Unavailable { .. } => "unavailable",
         }

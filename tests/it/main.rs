@@ -1,5 +1,6 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
+mod admin;
 mod circle;
 mod command_log;
 mod conformance;

@@ -100,10 +100,8 @@ impl Admin {
         let read = tokio::task::spawn_blocking(move || dir.read_log(from, limit)).await;
         match read {
             Ok(Ok(chunk)) => Ok(log_answer(chunk)),
-            Ok(Err(error)) => Err(ApiError::Invalid(format!(
-                "the log cannot be read: {error}"
-            ))),
-            Err(_) => Err(ApiError::Invalid("the log cannot be read".to_owned())),
+            Ok(Err(error)) => Err(unreadable(&error)),
+            Err(error) => Err(unreadable(&error)),
         }
     }
 
@@ -159,6 +157,10 @@ impl Admin {
             .map_err(|error| ApiError::Invalid(format!("{id:?} is no job id: {error}")))?;
         self.store.job(id).await?.ok_or(ApiError::NoSuch("job"))
     }
+}
+
+fn unreadable(error: &dyn std::error::Error) -> ApiError {
+    ApiError::Unreadable(format!("the log cannot be read: {error}"))
 }
 
 fn log_answer(chunk: LogChunk) -> Response {
