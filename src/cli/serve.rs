@@ -22,12 +22,12 @@ pub(super) struct Args {
     config: PathBuf,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    log: LogFormat,
+    log_format: LogFormat,
 }
 
 impl Args {
     pub(super) fn run(self, registry: &Registry) -> ExitCode {
-        self.log.install();
+        self.log_format.install();
         let (config, executors) = match read(&self.config, registry) {
             Ok(read) => read,
             Err(code) => return code,
