@@ -1,9 +1,11 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
 mod admin;
+mod big_log;
 mod circle;
 mod command_log;
 mod conformance;
+mod crashes;
 mod custom_executor;
 mod demo;
 mod digits;
@@ -19,7 +21,9 @@ mod labelbox_client;
 mod local_executor;
 mod people;
 mod processes;
+mod retries;
 mod server_process;
+mod slots;
 mod stopping;
 mod supervisor;
 mod supervisor_reasons;

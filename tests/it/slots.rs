@@ -1,0 +1,180 @@
+//! Slots and devices: how many jobs run, in which order, and on which GPUs.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::support::stack::{Stack, UNTIL_GO, job_id, model, settings, wait_until, workspace};
+
+/// Notes its run and its devices, and runs until a file named after its run is there.
+const UNTIL_CALLED: &str = "echo $TRAINHOOK_MODEL_RUN_ID $CUDA_VISIBLE_DEVICES >> runs; \
+     while [ ! -e go.$TRAINHOOK_MODEL_RUN_ID ]; do sleep 0.02; done; echo end >> ends";
+
+fn executor(settings: &str) -> String {
+    format!("[executors.local]\nkind = \"local\"\n{settings}\n")
+}
+
+/// Lets the command of a run end.
+fn call(stack: &Stack, run: &str) {
+    fs::write(stack.folder.path().join(format!("go.{run}")), "").expect("the folder is writable");
+}
+
+async fn click_all(stack: &Stack, model_type: &str, count: usize) -> Vec<(String, String)> {
+    let mut clicked = Vec::new();
+    for _ in 0..count {
+        let run = stack.new_run();
+        let id = job_id(&stack.click(&run, model_type).await);
+        clicked.push((run, id));
+    }
+    clicked
+}
+
+async fn waiting(stack: &Stack, id: &str) -> String {
+    wait_until("the reason for waiting", || {
+        let job = stack.job(id);
+        let reason = job["job"]["waiting"].as_str().map(str::to_owned);
+        reason.filter(|_| job["job"]["state"] == "queued")
+    })
+    .await
+}
+
+fn noted(lines: &[String]) -> Vec<(&str, &str)> {
+    lines
+        .iter()
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_run_first_come_first_served_and_never_more_than_there_are_slots() {
+    let stack =
+        Stack::start_with(&(executor("max_running = 1") + &model("job", UNTIL_CALLED, ""))).await;
+    let jobs = click_all(&stack, "job", 4).await;
+    for (at, (run, _)) in jobs.iter().enumerate() {
+        let started = stack.wait_for_lines("runs", at + 1).await;
+        assert_eq!(started.len(), at + 1, "one at a time: {started:?}");
+        assert_eq!(stack.lines("ends").len(), at, "one after the other");
+        assert_eq!(noted(&started)[at].0, run);
+        if let Some((_, next)) = jobs.get(at + 1) {
+            let reason = waiting(&stack, next).await;
+            assert!(
+                reason.starts_with("position 1 in the queue of executor local: 1 of 1 slots"),
+                "{reason}"
+            );
+        }
+        call(&stack, run);
+    }
+    stack.told(&jobs[3].0, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_full_holds_up_no_other_model() {
+    let narrow = model("narrow", UNTIL_CALLED, "max_running = 1");
+    let stack = Stack::start_with(
+        &(executor("max_running = 3") + &narrow + &model("other", UNTIL_CALLED, "")),
+    )
+    .await;
+    let narrow = click_all(&stack, "narrow", 2).await;
+    stack.wait_for_lines("runs", 1).await;
+    let other = click_all(&stack, "other", 1).await;
+    let started = stack.wait_for_lines("runs", 2).await;
+    assert_eq!(noted(&started)[1].0, other[0].0);
+    let reason = waiting(&stack, &narrow[1].1).await;
+    assert!(reason.contains("max_running"), "{reason}");
+    for (run, _) in narrow.iter().chain(&other) {
+        call(&stack, run);
+        stack.told(run, "COMPLETE").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_job_has_gpus_of_its_own_also_after_kill_9() {
+    let model = model("job", UNTIL_CALLED, "resources = { gpus = 1 }");
+    let mut stack = Stack::start_with(&(executor("max_running = 9\ngpus = [3, 5]") + &model)).await;
+    let jobs = click_all(&stack, "job", 3).await;
+    let started = stack.wait_for_lines("runs", 2).await;
+    let mut devices: Vec<&str> = noted(&started)
+        .into_iter()
+        .map(|(_, device)| device)
+        .collect();
+    devices.sort_unstable();
+    assert_eq!(devices, ["3", "5"]);
+    let reason = waiting(&stack, &jobs[2].1).await;
+    assert!(reason.contains("free devices"), "{reason}");
+    stack.server.kill();
+    stack.restart().await;
+    let first = stack.job(&jobs[0].1);
+    assert_eq!(first["job"]["devices"][0].to_string(), noted(&started)[0].1);
+    // The slot that is freed now is the only one, and its device goes to the one that waits.
+    call(&stack, &jobs[0].0);
+    stack.told(&jobs[0].0, "COMPLETE").await;
+    let third = stack.wait_for_lines("runs", 3).await;
+    assert_eq!(noted(&third)[2], (jobs[2].0.as_str(), noted(&started)[0].1));
+    for (run, _) in &jobs[1..] {
+        call(&stack, run);
+        stack.told(run, "COMPLETE").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_without_gpus_sees_none_of_the_executors() {
+    let model = model("job", "echo devices=$CUDA_VISIBLE_DEVICES. >> runs", "");
+    let stack = Stack::start_with(&(executor("gpus = [0]") + &model)).await;
+    let (run, _) = click_all(&stack, "job", 1).await.remove(0);
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["devices=."]);
+}
+
+/// The program, as a machine runs it on which `nvidia-smi` is this script.
+fn with_driver(folder: &tempfile::TempDir, script: &str) -> PathBuf {
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("the folder is writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        path
+    };
+    write("nvidia-smi", format!("#!/bin/sh\n{script}\n"));
+    let path = folder.path().display();
+    let program = env!("CARGO_BIN_EXE_trainhook");
+    write(
+        "trainhook",
+        format!("#!/bin/sh\nPATH={path}:$PATH exec {program} \"$@\"\n"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_hands_out_the_gpus_that_the_driver_names() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let program = with_driver(&folder, "echo 0; echo 1");
+    let model = model("job", UNTIL_CALLED, "resources = { gpus = 2 }");
+    let rest = executor("max_running = 2\ngpus = \"auto\"") + &model;
+    let stack = Stack::start_program(&program, |endpoint| {
+        settings() + &workspace("main", "/", endpoint) + &rest
+    })
+    .await;
+    let jobs = click_all(&stack, "job", 1).await;
+    let started = stack.wait_for_lines("runs", 1).await;
+    assert_eq!(noted(&started)[0].1, "0,1");
+    call(&stack, &jobs[0].0);
+    stack.told(&jobs[0].0, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_too_long_for_a_slot_fails_and_says_so() {
+    let patient = model("patient", UNTIL_GO, "");
+    let hasty = model("hasty", "echo run >> hasty", "queue_timeout = \"200ms\"");
+    let stack = Stack::start_with(&(executor("max_running = 1") + &patient + &hasty)).await;
+    let first = click_all(&stack, "patient", 1).await.remove(0);
+    stack.wait_for_lines("runs", 1).await;
+    let (run, id) = click_all(&stack, "hasty", 1).await.remove(0);
+    let timeline = stack.told(&run, "FAILED").await;
+    let message = timeline
+        .last()
+        .and_then(|entry| entry.error_message.clone())
+        .unwrap_or_default();
+    assert!(message.contains("queue_timeout"), "{message}");
+    assert_eq!(stack.job(&id)["job"]["cause"], Value::from("queue_timeout"));
+    stack.go();
+    stack.told(&first.0, "COMPLETE").await;
+    assert!(stack.lines("hasty").is_empty(), "it never ran");
+}
