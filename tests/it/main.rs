@@ -1,5 +1,6 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
+mod acceptance;
 mod circle;
 mod command_log;
 mod conformance;
