@@ -322,9 +322,11 @@ fn settle(
             connection
                 .prepare_cached(sql)?
                 .execute((key.0, key.1, read_back_at.map(millis)))?;
+            // A call from before a rate limit does not end it.
+            let sql = "DELETE FROM workspaces WHERE name = ?1 AND (parked IS NOT NULL OR next_try_at <= ?2)";
             connection
-                .prepare_cached("DELETE FROM workspaces WHERE name = ?1")?
-                .execute([key.0])?;
+                .prepare_cached(sql)?
+                .execute((key.0, millis(now)))?;
         }
         Settlement::Postponed {
             error,
@@ -336,10 +338,15 @@ fn settle(
             let sql = "UPDATE runs SET failures = failures + 1, next_try_at = ?3, last_error = ?4, parked = ?5, \
                        ambiguous_at = iif(?6, ?7, ambiguous_at) WHERE workspace = ?1 AND model_run_id = ?2";
             let parked = *park == Park::Run;
+            // A refused key is the workspace's matter: the run waits with the others, and no longer than they.
+            let run_waits_until = match park {
+                Park::Workspace => 0,
+                Park::No | Park::Run => millis(*next_try_at),
+            };
             connection.prepare_cached(sql)?.execute((
                 key.0,
                 key.1,
-                millis(*next_try_at),
+                run_waits_until,
                 error,
                 parked,
                 ambiguous,

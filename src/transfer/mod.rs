@@ -49,8 +49,8 @@ enum Answer {
     Fine,
     /// The run cannot be trained; a sentence for people.
     No(String),
-    /// Ask again; a sentence for people.
-    Later(String),
+    /// Ask again; a sentence for people, and the least wait where Labelbox named one.
+    Later(String, Option<Duration>),
 }
 
 impl Transfer {
@@ -127,7 +127,7 @@ impl Transfer {
     async fn make_ready(&self, job: Job) -> Result<(), StoreError> {
         let now = Timestamp::now();
         let change = match self.ask_labelbox(&job).await {
-            Answer::Later(reason) => return self.wait(job, reason).await,
+            Answer::Later(reason, least) => return self.wait(job, reason, least).await,
             Answer::No(message) => Change::Fail {
                 cause: Cause::Preflight,
                 message,
@@ -153,10 +153,14 @@ impl Transfer {
     async fn ask_labelbox(&self, job: &Job) -> Answer {
         let run = &job.model_run_id;
         let Some(labelbox) = self.labelboxes.get(&job.workspace) else {
-            return Answer::Later(format!("workspace {} is not configured", job.workspace));
+            let reason = format!("workspace {} is not configured", job.workspace);
+            return Answer::Later(reason, None);
         };
         match labelbox.model_run(run).await {
-            Err(error) => Answer::Later(format!("Labelbox cannot be asked about the run: {error}")),
+            Err(error) => Answer::Later(
+                format!("Labelbox cannot be asked about the run: {error}"),
+                error.retry_after,
+            ),
             Ok(None) => Answer::No(format!(
                 "model run {run} does not exist in Labelbox, or the API key of workspace {} cannot see it",
                 job.workspace
@@ -178,7 +182,12 @@ impl Transfer {
         Ok(created.unwrap_or_else(|error| Err(std::io::Error::other(error))))
     }
 
-    async fn wait(&self, job: Job, reason: String) -> Result<(), StoreError> {
+    async fn wait(
+        &self,
+        job: Job,
+        reason: String,
+        least: Option<Duration>,
+    ) -> Result<(), StoreError> {
         let failures = {
             let mut failures = lock(&self.failures);
             let count = failures.entry(job.id).or_default();
@@ -196,9 +205,10 @@ impl Transfer {
                     .await?
             }
         };
-        self.store
-            .check_again(&[job], now + QUESTION_BACKOFF.delay(failures))
-            .await
+        let delay = QUESTION_BACKOFF
+            .delay(failures)
+            .max(least.unwrap_or_default());
+        self.store.check_again(&[job], now + delay).await
     }
 }
 

@@ -15,6 +15,7 @@ mod intake_signature;
 mod labelbox_client;
 mod local_executor;
 mod processes;
+mod reporting;
 mod stops;
 mod supervisor;
 mod supervisor_reasons;
