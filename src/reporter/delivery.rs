@@ -27,7 +27,9 @@ const FRESH_MESSAGE: &str = "completed: this text replaces the message of an ear
 impl Reporter {
     /// Delivers the next report of a run, if there is one.
     pub(super) async fn deliver_next(&self, run: &OwedRun) -> Result<(), StoreError> {
-        let Some(delivery) = self.store.next_delivery(run).await? else {
+        // Asked anew: the list that named the run may be older than the end of its last delivery.
+        let next = self.store.next_delivery(run, Timestamp::now());
+        let Some(delivery) = next.await? else {
             return Ok(());
         };
         let Some(labelbox) = self.labelboxes.get(&run.workspace) else {
@@ -210,6 +212,11 @@ impl Reporter {
                     tracing::warn!(job_id = %read.job, "a late update has overtaken the final: it is sent again");
                 }
                 self.store.finish_read_back(read, !holds, now).await
+            }
+            // What may not be read is told once more; the update says what Labelbox thinks of the run.
+            Err(error) if matches!(error.class(), Class::ParkRun | Class::NotFound) => {
+                tracing::warn!(job_id = %read.job, "the final cannot be read back and is sent again: {error}");
+                self.store.finish_read_back(read, true, now).await
             }
             Err(error) => {
                 tracing::warn!(job_id = %read.job, "the final cannot be read back: {error}");

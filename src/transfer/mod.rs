@@ -125,6 +125,13 @@ impl Transfer {
 
     /// One step of an accepted job: to `queued`, to its end, or to another question later.
     async fn make_ready(&self, job: Job) -> Result<(), StoreError> {
+        // The list that named the job may be older than the end of its last step.
+        let fresh = self.store.job(job.id).await?;
+        let as_listed =
+            |fresh: &Job| (fresh.version, fresh.next_check_at) == (job.version, job.next_check_at);
+        let Some(job) = fresh.filter(as_listed) else {
+            return Ok(());
+        };
         let now = Timestamp::now();
         let change = match self.ask_labelbox(&job).await {
             Answer::Later(reason, least) => return self.wait(job, reason, least).await,

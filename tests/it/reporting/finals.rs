@@ -1,6 +1,6 @@
 //! The final status arrives, last, whatever was lost or late on its way.
 
-use trainhook::emulator::{Fault, FaultKind, RecordedRequest};
+use trainhook::emulator::{Fault, FaultKind, RecordedRequest, TimelineEntry};
 
 use super::{READ_BACK, UPDATE, assert_in_order, calls, count, refusal, settled, stack_with};
 use crate::support::{
@@ -29,6 +29,25 @@ async fn told_twice(stack: &Stack) -> String {
         .wait_for(&run, LIMIT, |timeline| count(timeline, "COMPLETE") == 2);
     assert_in_order(&twice.await.expect("the final, again"), "COMPLETE");
     run
+}
+
+async fn told_thrice(stack: &Stack, run: &str) -> Vec<TimelineEntry> {
+    let thrice = stack
+        .emulator
+        .wait_for(run, LIMIT, |timeline| count(timeline, "COMPLETE") == 3);
+    thrice.await.expect("the final, once more")
+}
+
+/// A stack that reads nothing back before [`begin_read_back`].
+async fn before_a_read_back() -> Stack {
+    let waits = [("read_back_after", "1h"), ("parked_retry", "100ms")];
+    stack_with(&waits, &model("job", UNTIL_GO, "")).await
+}
+
+/// No wait outlasts a start by more than `parked_retry`: the hour is over.
+async fn begin_read_back(stack: &mut Stack) {
+    stack.server.kill();
+    stack.restart().await;
 }
 
 /// Does to Labelbox what it was asked to do before, as a request does that was held up on its way.
@@ -67,21 +86,15 @@ async fn a_final_whose_answer_is_lost_is_told_again_and_read_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_update_that_overtakes_a_final_is_overruled() {
-    let waits = [("read_back_after", "1h"), ("parked_retry", "100ms")];
-    let mut stack = stack_with(&waits, &model("job", UNTIL_GO, "")).await;
+    let mut stack = before_a_read_back().await;
     let run = told_twice(&stack).await;
     settled(&stack).await;
     let requests = stack.emulator.requests();
     let mut updates = calls(&requests, UPDATE);
     updates.retain(|call| call.body["variables"]["data"]["status"] == "TRAINING_MODEL");
     apply_late(&stack, updates.last().expect("one was told")).await;
-    // No wait outlasts a start by more than `parked_retry`: the hour is over.
-    stack.server.kill();
-    stack.restart().await;
-    let again = stack
-        .emulator
-        .wait_for(&run, LIMIT, |timeline| count(timeline, "COMPLETE") == 3);
-    let timeline = again.await.expect("the final, once more");
+    begin_read_back(&mut stack).await;
+    let timeline = told_thrice(&stack, &run).await;
     assert_eq!(
         timeline.last().map(|entry| entry.status.as_str()),
         Some("COMPLETE")
@@ -96,4 +109,37 @@ async fn a_final_goes_out_although_the_old_message_may_not_be_read() {
     stack.emulator.add_fault(forbidden);
     stack.go();
     assert_in_order(&stack.told(&run, "COMPLETE").await, "COMPLETE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_that_may_not_be_read_back_is_told_once_more_and_no_more() {
+    let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let forbidden = Fault::times(READ_BACK, u32::MAX, refusal("AUTHORIZATION_ERROR"));
+    stack.emulator.add_fault(forbidden);
+    let run = told_twice(&stack).await;
+    told_thrice(&stack, &run).await;
+    settled(&stack).await;
+    // Another run's whole story passes, and nobody asks about this one again.
+    let before = stack.emulator.requests().len();
+    let other = stack.new_run();
+    stack.click(&other, "job").await;
+    stack.told(&other, "COMPLETE").await;
+    let later = stack.emulator.requests().split_off(before);
+    assert!(
+        later
+            .iter()
+            .all(|call| !call.body.to_string().contains(&run)),
+        "{later:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_deleted_before_its_final_is_read_back_ends_its_reports() {
+    let mut stack = before_a_read_back().await;
+    let run = told_twice(&stack).await;
+    settled(&stack).await;
+    stack.emulator.delete_model_run(&run);
+    begin_read_back(&mut stack).await;
+    stack.server.logged("its reports end").await;
+    settled(&stack).await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use trainhook::emulator::{Fault, RecordedRequest};
 
 use super::{ASK, UPDATE, assert_in_order, calls, status};
-use crate::support::stack::{Stack, model};
+use crate::support::stack::{Stack, model, wait_until};
 
 /// What the emulator asks for, in seconds; longer than the first wait of the server's own back-off.
 const RETRY_AFTER: &str = "3";
@@ -32,7 +32,12 @@ async fn a_rate_limit_quiets_the_reports_of_the_whole_workspace() {
     let limited = status(429, &[("retry-after", RETRY_AFTER)]);
     stack.emulator.add_fault(Fault::once(UPDATE, limited));
     stack.click(&first, "quick").await;
-    stack.server.logged("Labelbox cannot be told yet").await;
+    let noted = || {
+        super::reports(&stack, false)
+            .pop()
+            .filter(|report| report["failures"] == 1)
+    };
+    wait_until("the limit to be noted", noted).await;
     stack.click(&second, "quick").await;
     for run in [&first, &second] {
         assert_in_order(&stack.told(run, "COMPLETE").await, "COMPLETE");
