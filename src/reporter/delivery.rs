@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Reporter;
+use super::{Reporter, fingerprint};
 use crate::{
     backoff::Backoff,
     job::{PipelineStatus, Report, error_message},
@@ -27,7 +27,9 @@ const FRESH_MESSAGE: &str = "completed: this text replaces the message of an ear
 impl Reporter {
     /// Delivers the next report of a run, if there is one.
     pub(super) async fn deliver_next(&self, run: &OwedRun) -> Result<(), StoreError> {
-        let Some(delivery) = self.store.next_delivery(run).await? else {
+        // Asked anew: the list that named the run may be older than the end of its last delivery.
+        let next = self.store.next_delivery(run, Timestamp::now());
+        let Some(delivery) = next.await? else {
             return Ok(());
         };
         let Some(labelbox) = self.labelboxes.get(&run.workspace) else {
@@ -39,10 +41,17 @@ impl Reporter {
                 .settle(&delivery, settlement, Timestamp::now())
                 .await;
         };
+        // Read before the call: a key that is replaced during it counts as new when this one is refused.
+        let key = fingerprint(labelbox).await;
         let sent = self.send(labelbox, &delivery).await;
         let settlement = match sent {
             Ok(note) => self.delivered(&delivery, note).await?,
-            Err(error) => self.failed(labelbox, &delivery, error).await,
+            Err(error) => {
+                if error.class() == Class::ParkWorkspace {
+                    self.keys().insert(delivery.workspace.clone(), key);
+                }
+                self.failed(labelbox, &delivery, error).await
+            }
         };
         log(&delivery, &settlement);
         self.store
@@ -69,10 +78,12 @@ impl Reporter {
         if error.class() != Class::ParkRun || bare == report {
             return Err(error);
         }
-        labelbox
-            .update_status(run, &bare)
-            .await
-            .map_err(|_| error.clone())?;
+        let sent = labelbox.update_status(run, &bare).await;
+        // Only a second refusal confirms the first; anything else says what to do about itself.
+        sent.map_err(|second| match second.class() {
+            Class::ParkRun => error.clone(),
+            _ => second,
+        })?;
         Ok(Some(format!(
             "sent as a bare status, because Labelbox refused the rest: {error}"
         )))
@@ -89,16 +100,28 @@ impl Reporter {
         if let (Some(message), Some(link)) = (&report.error_message, self.link(delivery.job)) {
             report.error_message = Some(error_message(message, &[&link]));
         }
-        if report.status == PipelineStatus::Complete {
-            let pipeline = labelbox.read_pipeline(&delivery.model_run_id).await?;
-            if pipeline
-                .error_message
-                .is_some_and(|message| !message.is_empty())
-            {
-                report.error_message = Some(FRESH_MESSAGE.to_owned());
-            }
+        if report.status == PipelineStatus::Complete
+            && self.shows_old_message(labelbox, delivery).await?
+        {
+            report.error_message = Some(FRESH_MESSAGE.to_owned());
         }
         Ok(report)
+    }
+
+    async fn shows_old_message(
+        &self,
+        labelbox: &Labelbox,
+        delivery: &Delivery,
+    ) -> Result<bool, LabelboxError> {
+        match labelbox.read_pipeline(&delivery.model_run_id).await {
+            Ok(pipeline) => Ok(pipeline.error_message.is_some_and(|text| !text.is_empty())),
+            // A text is not worth a final: what Labelbox thinks of the run, the update will tell.
+            Err(error) if matches!(error.class(), Class::ParkRun | Class::NotFound) => {
+                tracing::warn!(job_id = %delivery.job, "an old message cannot be looked for: {error}");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn delivered(
@@ -189,6 +212,11 @@ impl Reporter {
                     tracing::warn!(job_id = %read.job, "a late update has overtaken the final: it is sent again");
                 }
                 self.store.finish_read_back(read, !holds, now).await
+            }
+            // What may not be read is told once more; the update says what Labelbox thinks of the run.
+            Err(error) if matches!(error.class(), Class::ParkRun | Class::NotFound) => {
+                tracing::warn!(job_id = %read.job, "the final cannot be read back and is sent again: {error}");
+                self.store.finish_read_back(read, true, now).await
             }
             Err(error) => {
                 tracing::warn!(job_id = %read.job, "the final cannot be read back: {error}");

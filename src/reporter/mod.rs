@@ -23,11 +23,9 @@ use crate::{
 /// Deliveries under way at once.
 const AT_ONCE: usize = 16;
 
-/// How often the API keys are looked at: a file may have been replaced.
-const KEY_INTERVAL: Duration = Duration::from_secs(2);
-
-/// The loop looks at least this often: a clock that was set back delays nothing for longer.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// The loop looks at least this often: at the API keys, whose files may have been replaced, and at the
+/// clock, which may have been set back.
+const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 
 /// Delivers what the store owes to Labelbox.
 #[derive(Debug)]
@@ -70,7 +68,7 @@ impl Reporter {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
             while deliveries.try_join_next().is_some() {}
-            if keys_read.is_none_or(|at| at.elapsed() >= KEY_INTERVAL) {
+            if keys_read.is_none_or(|at| at.elapsed() >= LONGEST_SLEEP) {
                 keys_read = Some(Instant::now());
                 if let Err(error) = this.notice_new_keys().await {
                     tracing::warn!("cannot unpark a workspace: {error}");
@@ -149,16 +147,16 @@ impl Reporter {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The keys as they were last looked at, or refused.
+    fn keys(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<u64>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A key file that changed makes its workspace's reports due at once.
     async fn notice_new_keys(&self) -> Result<(), StoreError> {
         for (workspace, labelbox) in self.labelboxes.clone() {
-            let read = tokio::task::spawn_blocking(move || labelbox.key_fingerprint());
-            let Ok(now) = read.await else { continue };
-            let before = self
-                .keys
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(workspace.clone(), now);
+            let now = fingerprint(&labelbox).await;
+            let before = self.keys().insert(workspace.clone(), now);
             if before.is_some_and(|before| before != now) {
                 tracing::info!(
                     workspace,
@@ -176,4 +174,11 @@ impl Reporter {
             .as_ref()
             .map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
     }
+}
+
+/// A number that changes when the workspace's key does; none while the key cannot be read.
+async fn fingerprint(labelbox: &Labelbox) -> Option<u64> {
+    let labelbox = labelbox.clone();
+    let read = tokio::task::spawn_blocking(move || labelbox.key_fingerprint());
+    read.await.ok().flatten()
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::engine_loop::EngineLoop;
 use crate::{
     backoff::Backoff,
-    config::{EnvValue, Secret},
+    config::EnvValue,
     job::{Cause, Change, Job, Outcome},
     job_dir::ExitRecord,
     store::StoreError,
@@ -34,9 +34,10 @@ impl EngineLoop {
                 self.record(job, changes).await
             }
             Outcome::Failed { cause, how } => {
-                let reason = record
-                    .and_then(|record| record.reason)
-                    .map(|reason| self.redact(job, reason));
+                let reason = match record.and_then(|record| record.reason) {
+                    Some(reason) => Some(self.redact(job, reason).await),
+                    None => None,
+                };
                 self.conclude_failure(job, changes, cause, message_of(cause, reason, how))
                     .await
             }
@@ -84,20 +85,16 @@ impl EngineLoop {
     }
 
     /// Takes every secret that a command could have printed out of the text.
-    fn redact(&self, job: &Job, text: String) -> String {
+    async fn redact(&self, job: &Job, text: String) -> String {
         let of_model = job.entry.env.values().filter_map(|value| match value {
-            EnvValue::Secret(reference) => reference.read().ok(),
+            EnvValue::Secret(reference) => Some(reference.clone()),
             EnvValue::Text(_) => None,
         });
-        let secrets: Vec<Secret> = self
-            .context
-            .secrets
-            .iter()
-            .cloned()
-            .chain(of_model)
-            .collect();
-        secrets.iter().fold(text, |text, secret| {
-            text.replace(secret.expose(), "[redacted]")
+        let (of_model, secrets) = (of_model.collect::<Vec<_>>(), self.context.secrets.clone());
+        let redacted = tokio::task::spawn_blocking(move || secrets.redact(&of_model, text));
+        redacted.await.unwrap_or_else(|error| {
+            tracing::error!(job_id = %job.id, "a reason could not be searched for secrets: {error}");
+            "its reason is not shown, since it could not be searched for secrets".to_owned()
         })
     }
 }

@@ -5,6 +5,7 @@ mod attempt;
 mod engine_loop;
 mod finish;
 mod memory;
+mod secrets;
 mod stop;
 mod submit;
 
@@ -13,8 +14,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{sync::Notify, task::JoinSet};
 
-use crate::{config::Secret, executor::Executor, store::Store};
+use crate::{executor::Executor, store::Store};
 use engine_loop::EngineLoop;
+
+pub use secrets::Secrets;
 
 /// How often waiting jobs are held against their `queue_timeout`.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,7 +53,7 @@ pub struct Context {
     /// Progress is told to Labelbox at most this often.
     pub report_interval: Duration,
     /// Never to be seen in a reason that a job leaves behind.
-    pub secrets: Vec<Secret>,
+    pub secrets: Secrets,
 }
 
 /// Runs the loops of all engines until the returned future is dropped.

@@ -10,14 +10,14 @@ use super::{
     admin_files::{ServerFile, ServerInfo, admin_token},
 };
 use crate::{
-    config::{Config, ExecutorEntry, Mistake, Secret, SecretError},
+    config::{Config, ExecutorEntry, Mistake, SecretError},
     executor::Registry,
     http::{
         labelbox::WorkspaceRoutes,
         listener::{self, BindError},
     },
     process,
-    scheduler::{Context, Engine},
+    scheduler::{Context, Engine, Secrets},
     signature::WebhookSecrets,
     store::{OpenError, Store, StoreError},
 };
@@ -143,8 +143,8 @@ pub fn build_engines(
 }
 
 /// The routes of each workspace, and all secrets that must never be seen in a job's words.
-fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Vec<Secret>), StartError> {
-    let (mut routes, mut all) = (Vec::new(), Vec::new());
+fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartError> {
+    let (mut routes, mut all) = (Vec::new(), Secrets::default());
     for workspace in &config.workspaces {
         let unreadable = |source| StartError::Secret {
             workspace: workspace.name.clone(),
@@ -155,9 +155,11 @@ fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Vec<Secret>), St
             .map(|secret| secret.read())
             .collect::<Result<Vec<_>, _>>()
             .map_err(unreadable)?;
-        all.extend(secrets.iter().cloned());
+        all.references.extend(workspace.webhook_secrets.clone());
+        all.references.push(workspace.api_key.clone());
+        all.at_start.extend(secrets.iter().cloned());
         match workspace.api_key.read() {
-            Ok(key) => all.push(key),
+            Ok(key) => all.at_start.push(key),
             // Requests are taken all the same: jobs wait, loudly, until the key is there.
             Err(error) => tracing::error!(
                 workspace = workspace.name,

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::{
     Store, StoreError,
+    read_back::TO_READ_BACK,
     rows::{json, millis, too_far},
 };
 use crate::job::{JobId, ModelRunId, Report};
@@ -37,6 +38,13 @@ pub struct Delivery {
     pub failures: u32,
 }
 
+/// Reports that may be sent by ?1; beyond ?2 waiting is a clock's mistake.
+const OWED_AND_DUE: &str = "reports r JOIN jobs j ON j.seq = r.job \
+     LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
+     LEFT JOIN workspaces w ON w.name = r.workspace \
+     WHERE r.state = 'owed' AND coalesce(u.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?2 \
+     AND coalesce(w.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?2";
+
 impl Store {
     /// Runs whose next report may be tried by `now`, the longest waiting first.
     ///
@@ -44,20 +52,22 @@ impl Store {
     /// When the store cannot be read.
     pub async fn owed_runs(&self, now: Timestamp, limit: u32) -> Result<Vec<OwedRun>, StoreError> {
         self.read(move |connection| {
-            let sql = "SELECT r.workspace, r.model_run_id, w.parked IS NOT NULL FROM reports r \
-                       LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
-                       LEFT JOIN workspaces w ON w.name = r.workspace \
-                       WHERE r.state = 'owed' AND coalesce(u.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?3 \
-                       AND coalesce(w.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?3 \
-                       GROUP BY r.workspace, r.model_run_id ORDER BY min(r.id) LIMIT ?2";
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map((millis(now), limit, too_far(now)), |row| {
+            let sql = format!(
+                "SELECT r.workspace, r.model_run_id, w.parked IS NOT NULL FROM {OWED_AND_DUE} \
+                 GROUP BY r.workspace, r.model_run_id ORDER BY min(r.id) LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map((millis(now), too_far(now), limit), |row| {
                 let model_run_id: String = row.get(1)?;
                 Ok((row.get(0)?, model_run_id, row.get(2)?))
             })?;
             let owed = |(workspace, run, workspace_parked): (String, String, bool)| {
                 let model_run_id = parse_run(&run)?;
-                Ok(OwedRun { workspace, model_run_id, workspace_parked })
+                Ok(OwedRun {
+                    workspace,
+                    model_run_id,
+                    workspace_parked,
+                })
             };
             rows.map(|row| owed(row?)).collect()
         })
@@ -70,25 +80,33 @@ impl Store {
     /// When the store cannot be read.
     pub async fn next_report_at(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |connection| {
-            let sql = "SELECT min(at) FROM ( \
-                       SELECT max(coalesce(u.next_try_at, 0), coalesce(w.next_try_at, 0)) AS at FROM reports r \
-                       LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
-                       LEFT JOIN workspaces w ON w.name = r.workspace WHERE r.state = 'owed' \
-                       UNION ALL SELECT read_back_at FROM runs WHERE read_back_at IS NOT NULL)";
-            let at: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            let sql = format!(
+                "SELECT min(at) FROM ( \
+                 SELECT max(coalesce(u.next_try_at, 0), coalesce(w.next_try_at, 0)) AS at FROM reports r \
+                 LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
+                 LEFT JOIN workspaces w ON w.name = r.workspace WHERE r.state = 'owed' \
+                 UNION ALL SELECT u.read_back_at FROM {TO_READ_BACK})"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let at: Option<i64> = statement.query_row([], |row| row.get(0))?;
             at.map(|at| Timestamp::from_millisecond(at).map_err(|error| StoreError::Corrupt(error.to_string())))
                 .transpose()
         })
         .await
     }
 
-    /// The next report of a run, with the waiting progress of one job merged; none when nothing is owed.
+    /// The next report of a run, with the waiting progress of one job merged; none when nothing may be sent
+    /// by `now`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn next_delivery(&self, run: &OwedRun) -> Result<Option<Delivery>, StoreError> {
+    pub async fn next_delivery(
+        &self,
+        run: &OwedRun,
+        now: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
         let run = run.clone();
-        self.read(move |connection| next_delivery(connection, &run))
+        self.read(move |connection| next_delivery(connection, &run, now))
             .await
     }
 
@@ -133,13 +151,18 @@ pub(super) fn parse_run(text: &str) -> Result<ModelRunId, StoreError> {
         .map_err(|_| StoreError::Corrupt(format!("model run id {text:?}")))
 }
 
-fn next_delivery(connection: &Connection, run: &OwedRun) -> Result<Option<Delivery>, StoreError> {
-    let sql = "SELECT r.id, r.report, r.final, j.id, \
-               coalesce((SELECT failures FROM runs u WHERE u.workspace = r.workspace AND u.model_run_id = r.model_run_id), 0) \
-               FROM reports r JOIN jobs j ON j.seq = r.job \
-               WHERE r.workspace = ?1 AND r.model_run_id = ?2 AND r.state = 'owed' ORDER BY r.id LIMIT 1000";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query((&run.workspace, run.model_run_id.as_str()))?;
+fn next_delivery(
+    connection: &Connection,
+    run: &OwedRun,
+    now: Timestamp,
+) -> Result<Option<Delivery>, StoreError> {
+    let sql = format!(
+        "SELECT r.id, r.report, r.final, j.id, coalesce(u.failures, 0) FROM {OWED_AND_DUE} \
+         AND r.workspace = ?3 AND r.model_run_id = ?4 ORDER BY r.id LIMIT 1000"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let run_id = run.model_run_id.as_str();
+    let mut rows = statement.query((millis(now), too_far(now), &run.workspace, run_id))?;
     let mut delivery: Option<Delivery> = None;
     while let Some(row) = rows.next()? {
         let (id, report, is_final): (i64, Report, bool) = (row.get(0)?, json(row, 1)?, row.get(2)?);

@@ -10,6 +10,12 @@ use super::{
 };
 use crate::job::Report;
 
+/// Runs whose last report is a final that Labelbox has and that is to be read back.
+pub(super) const TO_READ_BACK: &str = "runs u JOIN reports r \
+     ON r.id = (SELECT max(id) FROM reports l WHERE l.workspace = u.workspace \
+     AND l.model_run_id = u.model_run_id) JOIN jobs j ON j.seq = r.job \
+     WHERE u.read_back_at IS NOT NULL AND r.final AND r.state = 'delivered'";
+
 impl Store {
     /// Runs whose final is to be read back by `now`, with the final that Labelbox should hold.
     ///
@@ -17,19 +23,27 @@ impl Store {
     /// When the store cannot be read.
     pub async fn read_backs(&self, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
         self.read(move |connection| {
-            let sql = "SELECT u.workspace, u.model_run_id, r.id, r.report, j.id FROM runs u JOIN reports r \
-                       ON r.id = (SELECT max(id) FROM reports l WHERE l.workspace = u.workspace \
-                       AND l.model_run_id = u.model_run_id) JOIN jobs j ON j.seq = r.job \
-                       WHERE u.read_back_at <= ?1 AND r.final AND r.state = 'delivered' LIMIT 100";
-            let mut statement = connection.prepare_cached(sql)?;
+            let sql = format!(
+                "SELECT u.workspace, u.model_run_id, r.id, r.report, j.id FROM {TO_READ_BACK} \
+                 AND u.read_back_at <= ?1 LIMIT 100"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map([millis(now)], |row| {
                 let (run, job): (String, String) = (row.get(1)?, row.get(4)?);
                 Ok((row.get(0)?, run, row.get(2)?, json(row, 3)?, job))
             })?;
-            let delivery = |(workspace, run, id, report, job): (String, String, i64, Report, String)| {
-                let job = job.parse().map_err(|_| StoreError::Corrupt(job))?;
-                Ok(Delivery { workspace, model_run_id: parse_run(&run)?, job, rows: vec![id], report, failures: 0 })
-            };
+            let delivery =
+                |(workspace, run, id, report, job): (String, String, i64, Report, String)| {
+                    let job = job.parse().map_err(|_| StoreError::Corrupt(job))?;
+                    Ok(Delivery {
+                        workspace,
+                        model_run_id: parse_run(&run)?,
+                        job,
+                        rows: vec![id],
+                        report,
+                        failures: 0,
+                    })
+                };
             rows.map(|row| delivery(row?)).collect()
         })
         .await

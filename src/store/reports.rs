@@ -1,6 +1,7 @@
 //! The outbox as people see it: listed, sent again, dropped.
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::{
     Store, StoreError,
@@ -119,12 +120,13 @@ impl Store {
     /// [`StoreError::NotFound`] when it is not owed, or the store cannot commit.
     pub async fn resend_report(&self, id: i64) -> Result<(), StoreError> {
         self.write(move |connection| {
+            must_be_owed(connection, id)?;
             let sql = "UPDATE runs SET next_try_at = 0 WHERE (workspace, model_run_id) IN \
-                       (SELECT workspace, model_run_id FROM reports WHERE id = ?1 AND state = 'owed')";
-            let changed = connection.prepare_cached(sql)?.execute([id])?;
+                       (SELECT workspace, model_run_id FROM reports WHERE id = ?1)";
+            connection.prepare_cached(sql)?.execute([id])?;
             let sql = "UPDATE workspaces SET next_try_at = 0 WHERE name IN (SELECT workspace FROM reports WHERE id = ?1)";
             connection.prepare_cached(sql)?.execute([id])?;
-            if changed == 0 { Err(StoreError::NotFound("owed report")) } else { Ok(()) }
+            Ok(())
         })
         .await
     }
@@ -140,10 +142,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(move |connection| {
-            let sql = "SELECT 1 FROM reports WHERE id = ?1 AND state = 'owed'";
-            if !connection.prepare_cached(sql)?.exists([id])? {
-                return Err(StoreError::NotFound("owed report"));
-            }
+            must_be_owed(connection, id)?;
             mark(
                 connection,
                 id,
@@ -153,6 +152,14 @@ impl Store {
             )
         })
         .await
+    }
+}
+
+fn must_be_owed(connection: &Connection, id: i64) -> Result<(), StoreError> {
+    let sql = "SELECT 1 FROM reports WHERE id = ?1 AND state = 'owed'";
+    match connection.prepare_cached(sql)?.exists([id])? {
+        true => Ok(()),
+        false => Err(StoreError::NotFound("owed report")),
     }
 }
 

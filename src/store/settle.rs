@@ -80,7 +80,7 @@ fn settle(
     match settlement {
         Settlement::Delivered { note, read_back_at } => {
             mark_delivered(connection, &delivery.rows, note.as_deref(), now)?;
-            release(connection, run, *read_back_at)
+            release(connection, run, *read_back_at, now)
         }
         Settlement::Postponed(postponed) => postpone(connection, run, postponed, now),
         Settlement::Ended { note } => end(connection, run, note, now),
@@ -106,15 +106,19 @@ fn release(
     connection: &Connection,
     run: (&str, &str),
     read_back_at: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE runs SET failures = 0, next_try_at = 0, last_error = NULL, parked = 0, read_back_at = ?3 \
                WHERE workspace = ?1 AND model_run_id = ?2";
     connection
         .prepare_cached(sql)?
         .execute((run.0, run.1, read_back_at.map(millis)))?;
+    // A call from before a rate limit does not end it.
+    let sql =
+        "DELETE FROM workspaces WHERE name = ?1 AND (parked IS NOT NULL OR next_try_at <= ?2)";
     connection
-        .prepare_cached("DELETE FROM workspaces WHERE name = ?1")?
-        .execute([run.0])?;
+        .prepare_cached(sql)?
+        .execute((run.0, millis(now)))?;
     Ok(())
 }
 
@@ -129,10 +133,15 @@ fn postpone(
                ambiguous_at = iif(?6, ?7, ambiguous_at) WHERE workspace = ?1 AND model_run_id = ?2";
     let error = &postponed.error;
     let parked = postponed.park == Park::Run;
+    // A refused key is the workspace's matter: the run waits with the others, and no longer than they.
+    let run_waits_until = match postponed.park {
+        Park::Workspace => 0,
+        Park::No | Park::Run => next_try_at,
+    };
     connection.prepare_cached(sql)?.execute((
         run.0,
         run.1,
-        next_try_at,
+        run_waits_until,
         error,
         parked,
         postponed.ambiguous,

@@ -49,8 +49,8 @@ enum Answer {
     Fine,
     /// The run cannot be trained; a sentence for people.
     No(String),
-    /// Ask again; a sentence for people.
-    Later(String),
+    /// Ask again; a sentence for people, and the least wait where Labelbox named one.
+    Later(String, Option<Duration>),
 }
 
 impl Transfer {
@@ -125,9 +125,16 @@ impl Transfer {
 
     /// One step of an accepted job: to `queued`, to its end, or to another question later.
     async fn make_ready(&self, job: Job) -> Result<(), StoreError> {
+        // The list that named the job may be older than the end of its last step.
+        let fresh = self.store.job(job.id).await?;
+        let as_listed =
+            |fresh: &Job| (fresh.version, fresh.next_check_at) == (job.version, job.next_check_at);
+        let Some(job) = fresh.filter(as_listed) else {
+            return Ok(());
+        };
         let now = Timestamp::now();
         let change = match self.ask_labelbox(&job).await {
-            Answer::Later(reason) => return self.wait(job, reason).await,
+            Answer::Later(reason, least) => return self.wait(job, reason, least).await,
             Answer::No(message) => Change::Fail {
                 cause: Cause::Preflight,
                 message,
@@ -153,10 +160,14 @@ impl Transfer {
     async fn ask_labelbox(&self, job: &Job) -> Answer {
         let run = &job.model_run_id;
         let Some(labelbox) = self.labelboxes.get(&job.workspace) else {
-            return Answer::Later(format!("workspace {} is not configured", job.workspace));
+            let reason = format!("workspace {} is not configured", job.workspace);
+            return Answer::Later(reason, None);
         };
         match labelbox.model_run(run).await {
-            Err(error) => Answer::Later(format!("Labelbox cannot be asked about the run: {error}")),
+            Err(error) => Answer::Later(
+                format!("Labelbox cannot be asked about the run: {error}"),
+                error.retry_after,
+            ),
             Ok(None) => Answer::No(format!(
                 "model run {run} does not exist in Labelbox, or the API key of workspace {} cannot see it",
                 job.workspace
@@ -178,7 +189,12 @@ impl Transfer {
         Ok(created.unwrap_or_else(|error| Err(std::io::Error::other(error))))
     }
 
-    async fn wait(&self, job: Job, reason: String) -> Result<(), StoreError> {
+    async fn wait(
+        &self,
+        job: Job,
+        reason: String,
+        least: Option<Duration>,
+    ) -> Result<(), StoreError> {
         let failures = {
             let mut failures = lock(&self.failures);
             let count = failures.entry(job.id).or_default();
@@ -196,9 +212,10 @@ impl Transfer {
                     .await?
             }
         };
-        self.store
-            .check_again(&[job], now + QUESTION_BACKOFF.delay(failures))
-            .await
+        let delay = QUESTION_BACKOFF
+            .delay(failures)
+            .max(least.unwrap_or_default());
+        self.store.check_again(&[job], now + delay).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
+mod acceptance;
 mod admin;
 mod big_log;
 mod circle;
@@ -21,6 +22,7 @@ mod labelbox_client;
 mod local_executor;
 mod people;
 mod processes;
+mod reporting;
 mod retries;
 mod server_process;
 mod slots;

@@ -1,0 +1,120 @@
+//! What becomes of a click: which job answers it, and that it is on disk before the answer.
+
+mod redelivery;
+mod refusals;
+mod workspaces;
+
+use std::{fs, net::SocketAddr};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    labelbox_door::signed,
+    raw_http::{Answer, ask},
+    stack::{SECRET, Stack, UNTIL_GO, model},
+};
+
+/// Where the server listens for Labelbox.
+fn address(stack: &Stack) -> SocketAddr {
+    let address = stack.server.info()["listen"].as_str().map(str::parse);
+    address.expect("an address").expect("an address")
+}
+
+/// Sends exactly this body, signed with the stack's secret.
+async fn post(stack: &Stack, body: &str) -> Answer {
+    post_at(stack, "", SECRET, body).await
+}
+
+/// The same, under a workspace's path and with a secret of the caller's choice.
+async fn post_at(stack: &Stack, path: &str, secret: &str, body: &str) -> Answer {
+    let signature = signed(secret, body.as_bytes());
+    let headers = [("X-Hub-Signature", signature.as_str())];
+    let path = format!("{path}/model_run");
+    ask(
+        address(stack),
+        "POST",
+        &path,
+        &headers,
+        Some(body.as_bytes()),
+    )
+    .await
+}
+
+/// A body as Labelbox would write it for a run.
+fn body_for(run: &str, model_type: &str) -> String {
+    json!({"modelRunId": run, "modelType": model_type}).to_string()
+}
+
+/// The job's id, and whether it was there before.
+fn accepted(answer: &Answer) -> (String, bool) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    let id = body["jobId"].as_str().expect("a job id").to_owned();
+    (id, body["duplicate"].as_bool().expect("true or false"))
+}
+
+/// Every job that the server knows.
+fn jobs(stack: &Stack) -> Vec<Value> {
+    let list = stack.trainhook(&["jobs", "list", "--json"]);
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    list["jobs"].as_array().expect("a list").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_body_lies_beside_the_job_byte_for_byte() {
+    let stack = Stack::start(&model(
+        "digits",
+        "cp \"$TRAINHOOK_JOB_DIR/webhook.json\" seen",
+        "",
+    ))
+    .await;
+    let run = stack.new_run();
+    let body = format!(
+        "\r\n {{\t\"modelType\" :\"digits\" , \"später\": [1.0, 1e2,\"\\u00e9 é 手\"],\n\"modelRunId\":\"{run}\", \"modelType2\": null}} \n"
+    );
+    let (id, _) = accepted(&post(&stack, &body).await);
+    stack.told(&run, "COMPLETE").await;
+    let folder = stack.folder.path();
+    let kept = fs::read(folder.join("jobs").join(id).join("webhook.json"));
+    assert_eq!(kept.expect("the job's folder"), body.as_bytes());
+    let seen = fs::read(folder.join("seen"));
+    assert_eq!(seen.expect("the command's copy"), body.as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_there_after_a_crash_right_behind_the_answer() {
+    let script = "echo $TRAINHOOK_MODEL_RUN_ID >> runs";
+    let mut stack = Stack::start(&model("digits", script, "")).await;
+    let runs: Vec<String> = (0..3).map(|_| stack.new_run()).collect();
+    let bodies: Vec<String> = runs.iter().map(|run| body_for(run, "digits")).collect();
+    let posts = bodies.iter().map(|body| post(&stack, body));
+    let answers = futures_util::future::join_all(posts).await;
+    stack.server.kill();
+    stack.restart().await;
+    for (run, answer) in runs.iter().zip(&answers) {
+        let (id, _) = accepted(answer);
+        stack.told(run, "COMPLETE").await;
+        assert_eq!(stack.job(&id)["job"]["modelRunId"], run.as_str());
+    }
+    let (mut ran, mut wanted) = (stack.lines("runs"), runs);
+    ran.sort();
+    wanted.sort();
+    assert_eq!(ran, wanted, "each command once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_job_keeps_what_models_toml_said_when_it_was_accepted() {
+    let mut stack = Stack::start(&model("digits", UNTIL_GO, "")).await;
+    let run = stack.new_run();
+    let (id, _) = accepted(&post(&stack, &body_for(&run, "digits")).await);
+    stack.wait_for_lines("runs", 1).await;
+    stack.server.kill();
+    let file = stack.folder.path().join("models.toml");
+    let text = fs::read_to_string(&file).expect("models.toml");
+    let renamed = text.replace("[models.digits]", "[models.letters]");
+    fs::write(&file, renamed).expect("the folder is writable");
+    stack.restart().await;
+    stack.go();
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.job(&id)["job"]["model"], "digits");
+}

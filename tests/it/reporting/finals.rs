@@ -1,0 +1,145 @@
+//! The final status arrives, last, whatever was lost or late on its way.
+
+use trainhook::emulator::{Fault, FaultKind, RecordedRequest, TimelineEntry};
+
+use super::{READ_BACK, UPDATE, assert_in_order, calls, count, refusal, settled, stack_with};
+use crate::support::{
+    raw_http::ask,
+    stack::{API_KEY, LIMIT, Stack, UNTIL_GO, model},
+};
+
+/// A run whose job has trained so far that only the final is missing.
+async fn before_the_final(stack: &Stack) -> String {
+    let run = stack.new_run();
+    stack.click(&run, "job").await;
+    stack.told(&run, "TRAINING_MODEL").await;
+    settled(stack).await;
+    run
+}
+
+/// The final's first answer is lost after it took effect; waits for the second.
+async fn told_twice(stack: &Stack) -> String {
+    let run = before_the_final(stack).await;
+    stack
+        .emulator
+        .add_fault(Fault::once(UPDATE, FaultKind::DropAfter));
+    stack.go();
+    let twice = stack
+        .emulator
+        .wait_for(&run, LIMIT, |timeline| count(timeline, "COMPLETE") == 2);
+    assert_in_order(&twice.await.expect("the final, again"), "COMPLETE");
+    run
+}
+
+async fn told_thrice(stack: &Stack, run: &str) -> Vec<TimelineEntry> {
+    let thrice = stack
+        .emulator
+        .wait_for(run, LIMIT, |timeline| count(timeline, "COMPLETE") == 3);
+    thrice.await.expect("the final, once more")
+}
+
+/// A stack that reads nothing back before [`begin_read_back`].
+async fn before_a_read_back() -> Stack {
+    let waits = [("read_back_after", "1h"), ("parked_retry", "100ms")];
+    stack_with(&waits, &model("job", UNTIL_GO, "")).await
+}
+
+/// No wait outlasts a start by more than `parked_retry`: the hour is over.
+async fn begin_read_back(stack: &mut Stack) {
+    stack.server.kill();
+    stack.restart().await;
+}
+
+/// Does to Labelbox what it was asked to do before, as a request does that was held up on its way.
+async fn apply_late(stack: &Stack, request: &RecordedRequest) {
+    let (key, body) = (format!("Bearer {API_KEY}"), request.body.to_string());
+    let headers = [
+        ("Authorization", key.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let address = stack.emulator.address();
+    let answer = ask(
+        address,
+        "POST",
+        &request.path,
+        &headers,
+        Some(body.as_bytes()),
+    )
+    .await;
+    assert!(answer.body.contains("TRAINING_MODEL"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_whose_answer_is_lost_is_told_again_and_read_back() {
+    let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let run = told_twice(&stack).await;
+    // Each try looks for an old message first; the third look is the one that compares.
+    let read_back = stack
+        .emulator
+        .wait_for_requests(LIMIT, |all| calls(all, READ_BACK).len() == 3);
+    read_back.await.expect("the final is read back");
+    settled(&stack).await;
+    let timeline = stack.emulator.timeline(&run);
+    assert_eq!(count(&timeline, "COMPLETE"), 2, "{timeline:?}");
+    assert_eq!(count(&timeline, "FAILED"), 0, "{timeline:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_update_that_overtakes_a_final_is_overruled() {
+    let mut stack = before_a_read_back().await;
+    let run = told_twice(&stack).await;
+    settled(&stack).await;
+    let requests = stack.emulator.requests();
+    let mut updates = calls(&requests, UPDATE);
+    updates.retain(|call| call.body["variables"]["data"]["status"] == "TRAINING_MODEL");
+    apply_late(&stack, updates.last().expect("one was told")).await;
+    begin_read_back(&mut stack).await;
+    let timeline = told_thrice(&stack, &run).await;
+    assert_eq!(
+        timeline.last().map(|entry| entry.status.as_str()),
+        Some("COMPLETE")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_goes_out_although_the_old_message_may_not_be_read() {
+    let stack = stack_with(&[("parked_retry", "1h")], &model("job", UNTIL_GO, "")).await;
+    let run = before_the_final(&stack).await;
+    let forbidden = Fault::times(READ_BACK, u32::MAX, refusal("AUTHORIZATION_ERROR"));
+    stack.emulator.add_fault(forbidden);
+    stack.go();
+    assert_in_order(&stack.told(&run, "COMPLETE").await, "COMPLETE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_that_may_not_be_read_back_is_told_once_more_and_no_more() {
+    let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let forbidden = Fault::times(READ_BACK, u32::MAX, refusal("AUTHORIZATION_ERROR"));
+    stack.emulator.add_fault(forbidden);
+    let run = told_twice(&stack).await;
+    told_thrice(&stack, &run).await;
+    settled(&stack).await;
+    // Another run's whole story passes, and nobody asks about this one again.
+    let before = stack.emulator.requests().len();
+    let other = stack.new_run();
+    stack.click(&other, "job").await;
+    stack.told(&other, "COMPLETE").await;
+    let later = stack.emulator.requests().split_off(before);
+    assert!(
+        later
+            .iter()
+            .all(|call| !call.body.to_string().contains(&run)),
+        "{later:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_deleted_before_its_final_is_read_back_ends_its_reports() {
+    let mut stack = before_a_read_back().await;
+    let run = told_twice(&stack).await;
+    settled(&stack).await;
+    stack.emulator.delete_model_run(&run);
+    begin_read_back(&mut stack).await;
+    stack.server.logged("its reports end").await;
+    settled(&stack).await;
+}
