@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-/// Reads `"250ms"`, `"90s"`, `"5m"`, `"2h"`, `"7d"`; one number, one unit. None if it is anything else.
+/// The longest duration that makes sense, a hundred years: calendars end somewhere, and sums must not.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
+/// Reads `"250ms"`, `"90s"`, `"5m"`, `"2h"`, `"7d"`; one number, one unit. None if it is anything else, or
+/// longer than a hundred years.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
@@ -14,7 +18,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(milliseconds).map(Duration::from_millis)
+    let duration = number.checked_mul(milliseconds).map(Duration::from_millis);
+    duration.filter(|duration| *duration <= LONGEST)
 }
 
 /// Writes a duration as [`parse_duration`] reads it, in the largest unit that divides it.

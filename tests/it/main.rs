@@ -3,6 +3,7 @@
 mod acceptance;
 mod admin;
 mod big_log;
+mod check;
 mod circle;
 mod command_log;
 mod conformance;

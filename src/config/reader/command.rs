@@ -15,8 +15,10 @@ pub(super) fn command(table: &mut Table, params: &Params) -> Vec<String> {
             "is missing: it must be a list of a program and its arguments",
         );
     }
-    let command = table.strings("command").unwrap_or_default();
-    if table.was_given("command") && command.first().is_none_or(String::is_empty) {
+    let Some(command) = table.strings("command") else {
+        return Vec::new();
+    };
+    if command.first().is_none_or(String::is_empty) {
         table.mistake(
             "command",
             "must name a program, such as [\"python3\", \"train.py\"]",
@@ -97,6 +99,8 @@ pub(super) fn params(table: &mut Table) -> Params {
                     other.describe()
                 );
                 given.mistake(&name, text);
+                // Known by its name all the same: a command that uses it makes no second mistake.
+                params.push((name, ParamValue::Bool(false)));
             }
         }
     }

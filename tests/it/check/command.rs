@@ -1,0 +1,100 @@
+//! `trainhook check` as people run it.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use super::GOOD;
+use crate::support::stack::trainhook_in;
+
+/// Exit code, and all that was printed.
+fn check(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = trainhook_in(folder, &[&["check"], arguments].concat());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout) + &text(&output.stderr),
+    )
+}
+
+fn folder_with(file: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::write(folder.path().join("models.toml"), file).expect("the folder is writable");
+    folder
+}
+
+#[test]
+fn the_shipped_file_is_fine() {
+    let (code, text) = check(Path::new(env!("CARGO_MANIFEST_DIR")), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("fine") && text.contains("Digits classifier"),
+        "{text}"
+    );
+}
+
+#[test]
+fn mistakes_are_told_with_file_line_and_key() {
+    let folder = folder_with(
+        &GOOD
+            .replace("kind = \"local\"", "kind = \"locla\"")
+            .replace("12 }", "[] }"),
+    );
+    let (code, text) = check(folder.path(), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("models.toml:12: executors.local.kind: there is no kind \"locla\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("models.toml:17: models.digits.params.epochs:"),
+        "{text}"
+    );
+    assert!(text.contains("2 mistakes"), "{text}");
+}
+
+#[test]
+fn an_executors_own_keys_are_checked_too() {
+    let folder = folder_with(&GOOD.replace(
+        "kind = \"local\"",
+        "kind = \"local\"\ngpus = [0, 0]\nslots = 3",
+    ));
+    let (code, text) = check(folder.path(), &["--json"]);
+    assert_eq!(code, Some(2), "{text}");
+    let verdict: Value = serde_json::from_str(&text).expect("JSON");
+    let told = |at: usize| {
+        (
+            &verdict["mistakes"][at]["line"],
+            &verdict["mistakes"][at]["key"],
+        )
+    };
+    assert_eq!(told(0), (&13.into(), &"executors.local.gpus".into()));
+    assert_eq!(told(1), (&14.into(), &"executors.local.slots".into()));
+}
+
+#[test]
+fn a_literal_secret_is_refused_and_not_repeated() {
+    let folder = folder_with(&GOOD.replace("{ file = \"key\" }", "\"lb-api-key-1234\""));
+    let (code, text) = check(folder.path(), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(!text.contains("1234"), "{text}");
+}
+
+#[test]
+fn a_secret_that_is_not_there_yet_is_a_warning() {
+    let folder = folder_with(GOOD);
+    let (code, text) = check(folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("warning: workspace main") && text.contains("HOOK"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (code, text) = check(folder.path(), &["--config", "other.toml"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("other.toml"), "{text}");
+}
