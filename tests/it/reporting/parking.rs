@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use trainhook::emulator::Fault;
 
 use super::{
@@ -155,6 +156,13 @@ async fn a_dropped_report_is_never_told_and_the_rest_is() {
         let again = trainhook_in(stack.folder.path(), &["reports", "drop", number]);
         assert_eq!(again.status.code(), Some(1), "{again:?}");
     }
+    let dropped = |report: &Value| report["state"] == "dropped";
+    let all = reports(&stack, true);
+    assert_eq!(
+        all.iter().filter(|report| dropped(report)).count(),
+        numbers.len(),
+        "{all:?}"
+    );
     stack.trainhook(&["reports", "resend", &last]);
     let timeline = stack.told(&run, "COMPLETE").await;
     assert_eq!(timeline.len(), 1, "{timeline:?}");

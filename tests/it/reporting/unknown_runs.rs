@@ -1,32 +1,18 @@
 //! Runs that Labelbox does not know, no longer knows, or knows otherwise.
 
 use serde_json::json;
-use trainhook::{config::Secret, emulator::Fault, signature::sign};
+use trainhook::emulator::Fault;
 
 use super::{ASK, UPDATE, assert_in_order, calls, refusal, settled};
 use crate::support::{
-    raw_http::ask,
-    stack::{LIMIT, SECRET, Stack, UNTIL_GO, job_id, model},
+    clicks::{accepted, post},
+    stack::{LIMIT, Stack, UNTIL_GO, job_id, model},
 };
 
 /// Sends a click that Labelbox would not send: of a model and a run of the caller's choice. Answers the job's id.
 async fn click_as(stack: &Stack, model_id: &str, run: &str) -> String {
     let body = json!({"modelId": model_id, "modelRunId": run, "modelType": "job"}).to_string();
-    let signature = sign(&Secret::new(SECRET), body.as_bytes());
-    let address = stack.server.info()["listen"].as_str().map(str::parse);
-    let answer = ask(
-        address.expect("an address").expect("an address"),
-        "POST",
-        "/model_run",
-        &[("X-Hub-Signature", &signature)],
-        Some(body.as_bytes()),
-    )
-    .await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["jobId"]
-        .as_str()
-        .expect("a job id")
-        .to_owned()
+    accepted(&post(stack, &body).await).0
 }
 
 /// A job that failed before its command ran, and why.
