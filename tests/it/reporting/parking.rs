@@ -7,7 +7,7 @@ use trainhook::emulator::Fault;
 
 use super::{
     UPDATE, assert_in_order, calls, count, down, owed, readiness, refusal, reports, settled,
-    stack_with,
+    stack_with, training,
 };
 use crate::support::stack::{API_KEY, Stack, UNTIL_GO, job_id, model, trainhook_in, wait_until};
 
@@ -25,10 +25,7 @@ fn write_key(stack: &Stack, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_parks_the_workspace_and_a_good_one_in_its_file_releases_it() {
     let stack = patient(&model("slow", UNTIL_GO, "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "slow").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(&stack).await;
+    let run = training(&stack, "slow").await;
     assert_eq!(readiness(&stack).await.status, 200);
     write_key(&stack, "a key that was revoked");
     stack.go();
@@ -200,10 +197,7 @@ async fn a_report_that_is_refused_as_it_is_goes_out_as_a_bare_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_whose_bare_form_meets_an_outage_is_tried_again_soon() {
     let stack = patient(&model("broken", &format!("{UNTIL_GO}; exit 1"), "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "broken").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(&stack).await;
+    let run = training(&stack, "broken").await;
     stack
         .emulator
         .add_fault(Fault::once(UPDATE, refusal("MALFORMED_REQUEST")));

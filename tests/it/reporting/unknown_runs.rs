@@ -3,7 +3,7 @@
 use serde_json::json;
 use trainhook::emulator::Fault;
 
-use super::{ASK, UPDATE, assert_in_order, calls, refusal, settled};
+use super::{ASK, UPDATE, assert_in_order, assert_let_alone, calls, refusal, settled, training};
 use crate::support::{
     clicks::{accepted, post},
     stack::{LIMIT, Stack, UNTIL_GO, job_id, model},
@@ -77,18 +77,7 @@ async fn a_run_that_is_deleted_while_it_trains_ends_its_reports_and_not_its_comm
         story.contains("dropped") && story.contains("does not exist"),
         "{story}"
     );
-    // Another run's whole story passes, and nobody asks about this one again.
-    let before = stack.emulator.requests().len();
-    let other = stack.new_run();
-    stack.click(&other, "job").await;
-    stack.told(&other, "COMPLETE").await;
-    let later = stack.emulator.requests().split_off(before);
-    assert!(
-        later
-            .iter()
-            .all(|call| !call.body.to_string().contains(&run)),
-        "{later:?}"
-    );
+    assert_let_alone(&stack, &run, "job").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +96,7 @@ async fn the_word_of_the_update_alone_does_not_end_a_runs_reports() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_answer_that_does_not_come_ends_no_reports() {
     let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "job").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(&stack).await;
+    let run = training(&stack, "job").await;
     let asked = calls(&stack.emulator.requests(), ASK).len();
     stack
         .emulator
