@@ -3,6 +3,7 @@
 //! confirms that the run does not exist. Training never waits for a report.
 
 mod delivery;
+mod read_back;
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -4,54 +4,14 @@ mod redelivery;
 mod refusals;
 mod workspaces;
 
-use std::{fs, net::SocketAddr};
+use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{
-    labelbox_door::signed,
-    raw_http::{Answer, ask},
-    stack::{SECRET, Stack, UNTIL_GO, model},
+    clicks::{accepted, body_for, post},
+    stack::{Stack, UNTIL_GO, model},
 };
-
-/// Where the server listens for Labelbox.
-fn address(stack: &Stack) -> SocketAddr {
-    let address = stack.server.info()["listen"].as_str().map(str::parse);
-    address.expect("an address").expect("an address")
-}
-
-/// Sends exactly this body, signed with the stack's secret.
-async fn post(stack: &Stack, body: &str) -> Answer {
-    post_at(stack, "", SECRET, body).await
-}
-
-/// The same, under a workspace's path and with a secret of the caller's choice.
-async fn post_at(stack: &Stack, path: &str, secret: &str, body: &str) -> Answer {
-    let signature = signed(secret, body.as_bytes());
-    let headers = [("X-Hub-Signature", signature.as_str())];
-    let path = format!("{path}/model_run");
-    ask(
-        address(stack),
-        "POST",
-        &path,
-        &headers,
-        Some(body.as_bytes()),
-    )
-    .await
-}
-
-/// A body as Labelbox would write it for a run.
-fn body_for(run: &str, model_type: &str) -> String {
-    json!({"modelRunId": run, "modelType": model_type}).to_string()
-}
-
-/// The job's id, and whether it was there before.
-fn accepted(answer: &Answer) -> (String, bool) {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let body = answer.json();
-    let id = body["jobId"].as_str().expect("a job id").to_owned();
-    (id, body["duplicate"].as_bool().expect("true or false"))
-}
 
 /// Every job that the server knows.
 fn jobs(stack: &Stack) -> Vec<Value> {

@@ -1,7 +1,9 @@
 //! The same request again: while its job lives, within the window, after it, and after a failure.
 
-use super::{accepted, body_for, post};
-use crate::support::stack::{Stack, UNTIL_GO, model, settings, workspace};
+use crate::support::{
+    clicks::{accepted, body_for, post},
+    stack::{Stack, UNTIL_GO, model, settings, workspace},
+};
 
 const SUCCEEDS: &str = "echo run >> runs";
 

@@ -1,7 +1,10 @@
 //! Clicks that become no job, and say why.
 
-use super::{accepted, body_for, jobs, post};
-use crate::support::stack::{Stack, UNTIL_GO, model};
+use super::jobs;
+use crate::support::{
+    clicks::{accepted, body_for, post},
+    stack::{Stack, UNTIL_GO, model},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_model_for_a_run_that_trains_is_refused_with_the_reason() {

@@ -9,8 +9,9 @@ use trainhook::{
     emulator::{Emulator, Options},
 };
 
-use super::{accepted, address, body_for, jobs, post_at};
+use super::jobs;
 use crate::support::{
+    clicks::{accepted, address, body_for, post_at},
     labelbox_door::signed,
     raw_http::{Answer, ask},
     stack::{LIMIT, SECRET, Stack, model, settings, workspace},

@@ -2,24 +2,18 @@
 
 use trainhook::emulator::{Fault, FaultKind, RecordedRequest, TimelineEntry};
 
-use super::{READ_BACK, UPDATE, assert_in_order, calls, count, refusal, settled, stack_with};
+use super::{
+    READ_BACK, UPDATE, assert_in_order, assert_let_alone, calls, count, refusal, settled,
+    stack_with, training,
+};
 use crate::support::{
     raw_http::ask,
     stack::{API_KEY, LIMIT, Stack, UNTIL_GO, model},
 };
 
-/// A run whose job has trained so far that only the final is missing.
-async fn before_the_final(stack: &Stack) -> String {
-    let run = stack.new_run();
-    stack.click(&run, "job").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(stack).await;
-    run
-}
-
 /// The final's first answer is lost after it took effect; waits for the second.
 async fn told_twice(stack: &Stack) -> String {
-    let run = before_the_final(stack).await;
+    let run = training(stack, "job").await;
     stack
         .emulator
         .add_fault(Fault::once(UPDATE, FaultKind::DropAfter));
@@ -104,7 +98,7 @@ async fn a_late_update_that_overtakes_a_final_is_overruled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_goes_out_although_the_old_message_may_not_be_read() {
     let stack = stack_with(&[("parked_retry", "1h")], &model("job", UNTIL_GO, "")).await;
-    let run = before_the_final(&stack).await;
+    let run = training(&stack, "job").await;
     let forbidden = Fault::times(READ_BACK, u32::MAX, refusal("AUTHORIZATION_ERROR"));
     stack.emulator.add_fault(forbidden);
     stack.go();
@@ -119,18 +113,7 @@ async fn a_final_that_may_not_be_read_back_is_told_once_more_and_no_more() {
     let run = told_twice(&stack).await;
     told_thrice(&stack, &run).await;
     settled(&stack).await;
-    // Another run's whole story passes, and nobody asks about this one again.
-    let before = stack.emulator.requests().len();
-    let other = stack.new_run();
-    stack.click(&other, "job").await;
-    stack.told(&other, "COMPLETE").await;
-    let later = stack.emulator.requests().split_off(before);
-    assert!(
-        later
-            .iter()
-            .all(|call| !call.body.to_string().contains(&run)),
-        "{later:?}"
-    );
+    assert_let_alone(&stack, &run, "job").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

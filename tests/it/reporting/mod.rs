@@ -128,3 +128,23 @@ async fn readiness(stack: &Stack) -> Answer {
         .await;
     client.answer().await
 }
+
+/// A run whose job trains with the model `slug`, and of which Labelbox has been told all so far.
+async fn training(stack: &Stack, slug: &str) -> String {
+    let run = stack.new_run();
+    stack.click(&run, slug).await;
+    stack.told(&run, "TRAINING_MODEL").await;
+    settled(stack).await;
+    run
+}
+
+/// Another run's whole story passes, and Labelbox hears nothing of `run` meanwhile.
+async fn assert_let_alone(stack: &Stack, run: &str, slug: &str) {
+    let before = stack.emulator.requests().len();
+    let other = stack.new_run();
+    stack.click(&other, slug).await;
+    stack.told(&other, "COMPLETE").await;
+    let later = stack.emulator.requests().split_off(before);
+    let about = |call: &RecordedRequest| call.body.to_string().contains(run);
+    assert!(!later.iter().any(about), "{later:?}");
+}

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{ASK, UPDATE, assert_in_order, calls, count, down, settled, stack_with, status};
+use super::{
+    ASK, UPDATE, assert_in_order, calls, count, down, settled, stack_with, status, training,
+};
 use crate::support::stack::{LIMIT, Stack, UNTIL_GO, model};
 
 /// A model that runs until it is let go, and one that is over at once.
@@ -24,17 +26,10 @@ const FOR_EVER: FaultKind = FaultKind::Hang {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_ends_while_labelbox_is_down_and_is_told_when_it_is_back() {
     let stack = Stack::start(&MODELS).await;
-    let run = stack.new_run();
-    stack.click(&run, "slow").await;
-    stack.told(&run, "TRAINING_MODEL").await;
+    let run = training(&stack, "slow").await;
     stack.emulator.add_fault(down(status(500, &[])));
     stack.go();
-    stack
-        .server
-        .logged("the attempt is over: it succeeded")
-        .await;
-    stack.server.logged("Labelbox cannot be told yet").await;
-    stack.emulator.clear_faults();
+    back_after_the_end(&stack).await;
     assert_in_order(&stack.told(&run, "COMPLETE").await, "COMPLETE");
     settled(&stack).await;
     assert_eq!(count(&stack.emulator.timeline(&run), "COMPLETE"), 1);
@@ -48,12 +43,7 @@ async fn progress_that_waited_is_merged_and_the_final_goes_out_by_itself() {
         .emulator
         .add_fault(Fault::times(UPDATE, u32::MAX, FaultKind::DropBefore));
     stack.click(&run, "quick").await;
-    stack
-        .server
-        .logged("the attempt is over: it succeeded")
-        .await;
-    stack.server.logged("Labelbox cannot be told yet").await;
-    stack.emulator.clear_faults();
+    back_after_the_end(&stack).await;
     let timeline = stack.told(&run, "COMPLETE").await;
     assert_in_order(&timeline, "COMPLETE");
     assert_eq!(timeline.len(), 2, "{timeline:?}");
@@ -84,6 +74,17 @@ async fn a_click_while_labelbox_is_down_trains_when_it_is_back() {
     stack.emulator.clear_faults();
     assert_in_order(&stack.told(&run, "COMPLETE").await, "COMPLETE");
     assert_eq!(stack.lines("runs"), ["quick"]);
+}
+
+/// Labelbox is back when the one job has ended, and could not be told.
+async fn back_after_the_end(stack: &Stack) {
+    for words in [
+        "the attempt is over: it succeeded",
+        "Labelbox cannot be told yet",
+    ] {
+        stack.server.logged(words).await;
+    }
+    stack.emulator.clear_faults();
 }
 
 /// Labelbox never answers the first call of `operation`; returns the run that it was about, when another

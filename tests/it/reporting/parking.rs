@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use serde_json::Value;
 use trainhook::emulator::Fault;
 
 use super::{
     UPDATE, assert_in_order, calls, count, down, owed, readiness, refusal, reports, settled,
-    stack_with,
+    stack_with, training,
 };
 use crate::support::stack::{API_KEY, Stack, UNTIL_GO, job_id, model, trainhook_in, wait_until};
 
@@ -24,10 +25,7 @@ fn write_key(stack: &Stack, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_parks_the_workspace_and_a_good_one_in_its_file_releases_it() {
     let stack = patient(&model("slow", UNTIL_GO, "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "slow").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(&stack).await;
+    let run = training(&stack, "slow").await;
     assert_eq!(readiness(&stack).await.status, 200);
     write_key(&stack, "a key that was revoked");
     stack.go();
@@ -155,6 +153,13 @@ async fn a_dropped_report_is_never_told_and_the_rest_is() {
         let again = trainhook_in(stack.folder.path(), &["reports", "drop", number]);
         assert_eq!(again.status.code(), Some(1), "{again:?}");
     }
+    let dropped = |report: &Value| report["state"] == "dropped";
+    let all = reports(&stack, true);
+    assert_eq!(
+        all.iter().filter(|report| dropped(report)).count(),
+        numbers.len(),
+        "{all:?}"
+    );
     stack.trainhook(&["reports", "resend", &last]);
     let timeline = stack.told(&run, "COMPLETE").await;
     assert_eq!(timeline.len(), 1, "{timeline:?}");
@@ -192,10 +197,7 @@ async fn a_report_that_is_refused_as_it_is_goes_out_as_a_bare_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_whose_bare_form_meets_an_outage_is_tried_again_soon() {
     let stack = patient(&model("broken", &format!("{UNTIL_GO}; exit 1"), "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "broken").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(&stack).await;
+    let run = training(&stack, "broken").await;
     stack
         .emulator
         .add_fault(Fault::once(UPDATE, refusal("MALFORMED_REQUEST")));

@@ -1,32 +1,18 @@
 //! Runs that Labelbox does not know, no longer knows, or knows otherwise.
 
 use serde_json::json;
-use trainhook::{config::Secret, emulator::Fault, signature::sign};
+use trainhook::emulator::Fault;
 
-use super::{ASK, UPDATE, assert_in_order, calls, refusal, settled};
+use super::{ASK, UPDATE, assert_in_order, assert_let_alone, calls, refusal, settled, training};
 use crate::support::{
-    raw_http::ask,
-    stack::{LIMIT, SECRET, Stack, UNTIL_GO, job_id, model},
+    clicks::{accepted, post},
+    stack::{LIMIT, Stack, UNTIL_GO, job_id, model},
 };
 
 /// Sends a click that Labelbox would not send: of a model and a run of the caller's choice. Answers the job's id.
 async fn click_as(stack: &Stack, model_id: &str, run: &str) -> String {
     let body = json!({"modelId": model_id, "modelRunId": run, "modelType": "job"}).to_string();
-    let signature = sign(&Secret::new(SECRET), body.as_bytes());
-    let address = stack.server.info()["listen"].as_str().map(str::parse);
-    let answer = ask(
-        address.expect("an address").expect("an address"),
-        "POST",
-        "/model_run",
-        &[("X-Hub-Signature", &signature)],
-        Some(body.as_bytes()),
-    )
-    .await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["jobId"]
-        .as_str()
-        .expect("a job id")
-        .to_owned()
+    accepted(&post(stack, &body).await).0
 }
 
 /// A job that failed before its command ran, and why.
@@ -91,18 +77,7 @@ async fn a_run_that_is_deleted_while_it_trains_ends_its_reports_and_not_its_comm
         story.contains("dropped") && story.contains("does not exist"),
         "{story}"
     );
-    // Another run's whole story passes, and nobody asks about this one again.
-    let before = stack.emulator.requests().len();
-    let other = stack.new_run();
-    stack.click(&other, "job").await;
-    stack.told(&other, "COMPLETE").await;
-    let later = stack.emulator.requests().split_off(before);
-    assert!(
-        later
-            .iter()
-            .all(|call| !call.body.to_string().contains(&run)),
-        "{later:?}"
-    );
+    assert_let_alone(&stack, &run, "job").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,10 +96,7 @@ async fn the_word_of_the_update_alone_does_not_end_a_runs_reports() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_answer_that_does_not_come_ends_no_reports() {
     let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "job").await;
-    stack.told(&run, "TRAINING_MODEL").await;
-    settled(&stack).await;
+    let run = training(&stack, "job").await;
     let asked = calls(&stack.emulator.requests(), ASK).len();
     stack
         .emulator

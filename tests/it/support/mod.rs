@@ -1,5 +1,6 @@
 //! What several subjects share.
 
+pub(crate) mod clicks;
 pub(crate) mod labelbox_door;
 pub(crate) mod raw_http;
 pub(crate) mod scripted;
