@@ -9,10 +9,8 @@ use super::{
     stop::Revocation,
 };
 use crate::{
-    job::{
-        Cause, Change, Engine, Evidence, Job, JobState, Outcome, Phase, Progress, Verdict, verdict,
-    },
-    job_dir::{AttemptDir, Claim, Event, EventBatch, ExitRecord, JobDir},
+    job::{Cause, Change, Engine, Evidence, Job, JobState, Outcome, Phase, Verdict, verdict},
+    job_dir::{AttemptDir, Claim, EventBatch, ExitRecord, JobDir},
     store::StoreError,
 };
 
@@ -62,7 +60,11 @@ impl EngineLoop {
                 claim: dir.read_claim()?,
                 exit: dir.read_exit()?,
                 heartbeat: dir.read_heartbeat()?,
-                events: dir.read_events(offset)?,
+                // What a command tells is its own affair: it must not hide how the attempt stands.
+                events: dir.read_events(offset).unwrap_or(EventBatch {
+                    events: Vec::new(),
+                    offset,
+                }),
             })
         });
         looked.await.map_err(io::Error::other)?
@@ -99,9 +101,7 @@ impl EngineLoop {
         let news = look.events.offset != job.events_offset;
         let interval = self.context.report_interval;
         let due = self.with_memory(&job, |memory| memory.may_report(news, interval));
-        if news || due {
-            changes.push(progress_after(&job, &look.events, due));
-        }
+        changes.extend(self.progress_after(&job, look.events, due).await);
         if !changes.is_empty() {
             job = self.store().change(&job, changes, Timestamp::now()).await?;
         }
@@ -157,31 +157,30 @@ impl EngineLoop {
         if self.revoke(&job, "it ended before it began").await? == Revocation::Lost {
             return Ok(Some(job));
         }
-        let log = match &job.handle {
-            Some(handle) => self
-                .engine
-                .executor
-                .engine_log(handle)
-                .await
-                .unwrap_or_default(),
-            None => String::new(),
-        };
-        let last = log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| !line.is_empty());
-        let how = match last {
-            Some(line) => format!("the attempt ended before it began: {line}"),
-            None => "the attempt ended before it began".to_owned(),
+        let (cause, how) = match job.state {
+            // Whoever saw it run saw its claim, too: it has been removed, and what the command had
+            // done by then is unknown.
+            JobState::Running => (Cause::Lost, "its job directory was removed".to_owned()),
+            _ => (Cause::StartFailed, self.why_it_never_began(&job).await),
         };
         self.leave_to_cleanup(&job).await?;
-        let outcome = Outcome::Failed {
-            cause: Cause::StartFailed,
-            how,
-        };
+        let outcome = Outcome::Failed { cause, how };
         self.conclude(&job, Vec::new(), outcome, None).await?;
         Ok(None)
+    }
+
+    /// With the engine's last word, where it has one.
+    async fn why_it_never_began(&self, job: &Job) -> String {
+        let log = match &job.handle {
+            Some(handle) => self.engine.executor.engine_log(handle).await,
+            None => None,
+        };
+        let log = log.unwrap_or_default();
+        let mut lines = log.lines().rev().map(str::trim);
+        match lines.find(|line| !line.is_empty()) {
+            Some(line) => format!("the attempt ended before it began: {line}"),
+            None => "the attempt ended before it began".to_owned(),
+        }
     }
 
     async fn end(
@@ -195,63 +194,12 @@ impl EngineLoop {
         if job.state != JobState::Running {
             changes.push(Change::Run);
         }
-        let events = self.drain_events(job, look.events).await;
-        if events.offset != job.events_offset {
-            changes.push(progress_after(job, &events, false));
-        }
+        changes.extend(self.last_words(job, look.events).await);
         let over = |phase: &Phase| matches!(phase, Phase::Exited(_) | Phase::Gone);
         if !matches!(engine, Engine::Said(said) if over(&said.phase)) {
             self.leave_to_cleanup(job).await?;
         }
         self.conclude(job, changes, outcome, look.exit).await?;
         Ok(None)
-    }
-
-    /// Reads what the command told up to its end.
-    async fn drain_events(&self, job: &Job, mut batch: EventBatch) -> EventBatch {
-        loop {
-            let (dir, offset) = (self.attempt_dir(job), batch.offset);
-            let more = tokio::task::spawn_blocking(move || dir.read_events(offset)).await;
-            match more {
-                Ok(Ok(more)) if more.offset > batch.offset => {
-                    batch.events.extend(more.events);
-                    batch.offset = more.offset;
-                }
-                _ => return batch,
-            }
-        }
-    }
-}
-
-/// Folds what the command told into what was told before.
-fn progress_after(job: &Job, batch: &EventBatch, report: bool) -> Change {
-    let mut stage = job.stage;
-    let mut progress: Progress = job.progress.clone();
-    for event in &batch.events {
-        match event {
-            Event::Stage { stage: told } => stage = Some(*told),
-            Event::Progress { percent } => progress.percent = Some(percent.clamp(0.0, 100.0)),
-            Event::Metric { name, value, .. } => remember_metric(&mut progress, name, *value),
-            Event::Note { text, .. } => progress.note = Some(text.chars().take(500).collect()),
-        }
-    }
-    // A new stage may mean another status, which is told at once.
-    let report = report || stage != job.stage;
-    Change::Progress {
-        stage,
-        progress,
-        events_offset: batch.offset,
-        report,
-    }
-}
-
-/// Metrics kept for one job; a command that invents names without end fills nothing.
-const METRICS_LIMIT: usize = 100;
-
-fn remember_metric(progress: &mut Progress, name: &str, value: f64) {
-    let known = progress.metrics.contains_key(name);
-    let fits = progress.metrics.len() < METRICS_LIMIT && (1..=100).contains(&name.len());
-    if value.is_finite() && (known || fits) {
-        progress.metrics.insert(name.to_owned(), value);
     }
 }

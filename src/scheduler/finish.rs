@@ -74,18 +74,25 @@ impl EngineLoop {
     }
 
     pub(super) async fn record(&self, job: &Job, changes: Vec<Change>) -> Result<(), StoreError> {
+        let failure = changes.iter().find_map(|change| match change {
+            Change::Fail { cause, message } | Change::Retry { cause, message, .. } => {
+                Some((cause.as_str(), message.clone()))
+            }
+            _ => None,
+        });
         let ended = self.store().change(job, changes, Timestamp::now()).await?;
         self.forget(job);
+        let (cause, message) = failure.unzip();
+        let message = message.or(ended.message).unwrap_or_default();
         tracing::info!(
-            job_id = %job.id, model_run_id = %job.model_run_id, launch_id = %job.launch_id(),
-            state = %ended.state, cause = ended.cause.map(Cause::as_str),
-            "the attempt is over: {}", ended.message.as_deref().unwrap_or("it succeeded"),
+            job_id = %job.id, model_run_id = %job.model_run_id, launch_id = %job.launch_id(), cause,
+            "the attempt is over, the job is {}: {message}", ended.state,
         );
         Ok(())
     }
 
     /// Takes every secret that a command could have printed out of the text.
-    async fn redact(&self, job: &Job, text: String) -> String {
+    pub(super) async fn redact(&self, job: &Job, text: String) -> String {
         let of_model = job.entry.env.values().filter_map(|value| match value {
             EnvValue::Secret(reference) => Some(reference.clone()),
             EnvValue::Text(_) => None,
@@ -93,8 +100,8 @@ impl EngineLoop {
         let (of_model, secrets) = (of_model.collect::<Vec<_>>(), self.context.secrets.clone());
         let redacted = tokio::task::spawn_blocking(move || secrets.redact(&of_model, text));
         redacted.await.unwrap_or_else(|error| {
-            tracing::error!(job_id = %job.id, "a reason could not be searched for secrets: {error}");
-            "its reason is not shown, since it could not be searched for secrets".to_owned()
+            tracing::error!(job_id = %job.id, "a text could not be searched for secrets: {error}");
+            "not shown, since it could not be searched for secrets".to_owned()
         })
     }
 }

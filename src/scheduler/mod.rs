@@ -5,6 +5,7 @@ mod attempt;
 mod engine_loop;
 mod finish;
 mod memory;
+mod progress;
 mod secrets;
 mod stop;
 mod submit;

@@ -31,3 +31,4 @@ mod stopping;
 mod supervisor;
 mod supervisor_reasons;
 mod support;
+mod unruly_commands;

@@ -1,0 +1,117 @@
+//! What a command tells of itself: its events, folded into the job's row.
+
+use super::engine_loop::EngineLoop;
+use crate::{
+    job::{Change, Job, Progress, Stage},
+    job_dir::{Event, EventBatch},
+};
+
+/// Bytes of events read once the command has ended; whoever told more is not listened to any longer.
+const LAST_WORDS_LIMIT: u64 = 64 << 20;
+
+/// Metrics kept for one job; a command that invents names without end fills nothing.
+const METRICS_LIMIT: usize = 100;
+
+/// Characters of a note that are kept.
+const NOTE_LIMIT: usize = 500;
+
+/// Everything told so far.
+struct Told {
+    stage: Option<Stage>,
+    progress: Progress,
+    offset: u64,
+}
+
+impl EngineLoop {
+    /// The job after these events; none if they hold nothing new and nothing is to be told.
+    pub(super) async fn progress_after(
+        &self,
+        job: &Job,
+        batch: EventBatch,
+        report: bool,
+    ) -> Option<Change> {
+        let mut told = Told::before(job);
+        told.take_in(batch);
+        if told.offset == job.events_offset && !report {
+            return None;
+        }
+        Some(self.change_to(job, told, report).await)
+    }
+
+    /// The job after everything that its command told up to its end.
+    pub(super) async fn last_words(&self, job: &Job, first: EventBatch) -> Option<Change> {
+        let mut told = Told::before(job);
+        let end = job.events_offset.saturating_add(LAST_WORDS_LIMIT);
+        let mut batch = first;
+        loop {
+            let (dir, before) = (self.attempt_dir(job), batch.offset);
+            told.take_in(batch);
+            let more = tokio::task::spawn_blocking(move || dir.read_events(before)).await;
+            match more {
+                Ok(Ok(more)) if more.offset > before && before < end => batch = more,
+                _ => break,
+            }
+        }
+        if told.offset == job.events_offset {
+            return None;
+        }
+        Some(self.change_to(job, told, false).await)
+    }
+
+    async fn change_to(&self, job: &Job, told: Told, report: bool) -> Change {
+        let Told {
+            stage,
+            mut progress,
+            offset,
+        } = told;
+        // Notes are shown to people, and a command may put anything into one.
+        if let Some(note) = progress
+            .note
+            .take_if(|note| job.progress.note.as_ref() != Some(note))
+        {
+            progress.note = Some(self.redact(job, note).await);
+        }
+        Change::Progress {
+            stage,
+            progress,
+            events_offset: offset,
+            // A new stage may mean another status, which is told at once.
+            report: report || stage != job.stage,
+        }
+    }
+}
+
+impl Told {
+    fn before(job: &Job) -> Self {
+        Self {
+            stage: job.stage,
+            progress: job.progress.clone(),
+            offset: job.events_offset,
+        }
+    }
+
+    fn take_in(&mut self, batch: EventBatch) {
+        self.offset = batch.offset;
+        for event in batch.events {
+            match event {
+                Event::Stage { stage } => self.stage = Some(stage),
+                Event::Progress { percent } => {
+                    self.progress.percent = Some(percent.clamp(0.0, 100.0));
+                }
+                Event::Metric { name, value, .. } => self.remember(name, value),
+                Event::Note { text, .. } => {
+                    self.progress.note = Some(text.chars().take(NOTE_LIMIT).collect());
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, name: String, value: f64) {
+        let metrics = &mut self.progress.metrics;
+        let known = metrics.contains_key(&name);
+        let fits = metrics.len() < METRICS_LIMIT && (1..=100).contains(&name.len());
+        if value.is_finite() && (known || fits) {
+            metrics.insert(name, value);
+        }
+    }
+}
