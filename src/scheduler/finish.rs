@@ -86,7 +86,7 @@ impl EngineLoop {
         let message = message.or(ended.message).unwrap_or_default();
         tracing::info!(
             job_id = %job.id, model_run_id = %job.model_run_id, launch_id = %job.launch_id(), cause,
-            "the attempt is over, the job is {}: {message}", ended.state,
+            "the attempt is over, the job is {} {message}", ended.state,
         );
         Ok(())
     }

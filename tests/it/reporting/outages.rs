@@ -79,7 +79,7 @@ async fn a_click_while_labelbox_is_down_trains_when_it_is_back() {
 /// Labelbox is back when the one job has ended, and could not be told.
 async fn back_after_the_end(stack: &Stack) {
     for words in [
-        "the attempt is over: it succeeded",
+        "the attempt is over, the job is succeeded",
         "Labelbox cannot be told yet",
     ] {
         stack.server.logged(words).await;

@@ -143,7 +143,7 @@ async fn a_dropped_report_is_never_told_and_the_rest_is() {
     stack.click(&run, "quick").await;
     stack
         .server
-        .logged("the attempt is over: it succeeded")
+        .logged("the attempt is over, the job is succeeded")
         .await;
     stack.server.logged(PARKED).await;
     let mut numbers = owed(&stack, &run);

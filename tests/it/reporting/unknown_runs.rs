@@ -67,7 +67,7 @@ async fn a_run_that_is_deleted_while_it_trains_ends_its_reports_and_not_its_comm
     stack.go();
     stack
         .server
-        .logged("the attempt is over: it succeeded")
+        .logged("the attempt is over, the job is succeeded")
         .await;
     stack.server.logged("its reports end").await;
     settled(&stack).await;
