@@ -83,10 +83,11 @@ impl EngineLoop {
         let ended = self.store().change(job, changes, Timestamp::now()).await?;
         self.forget(job);
         let (cause, message) = failure.unzip();
-        let message = message.or(ended.message).unwrap_or_default();
+        let message = message.or(ended.message);
+        let why = message.map_or_else(String::new, |message| format!(": {message}"));
         tracing::info!(
             job_id = %job.id, model_run_id = %job.model_run_id, launch_id = %job.launch_id(), cause,
-            "the attempt is over, the job is {} {message}", ended.state,
+            "the attempt is over, the job is {}{why}", ended.state,
         );
         Ok(())
     }
