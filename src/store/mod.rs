@@ -4,6 +4,7 @@
 //! connections of their own. A state change, its timeline entry and the report it owes are one transaction.
 
 mod accept;
+mod folder;
 mod jobs;
 mod leftovers;
 mod open;

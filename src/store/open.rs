@@ -1,31 +1,22 @@
 //! Opening: one server per folder, on a local disk, with the settings that durability rests on.
 
 use std::{
-    fs::{self, File},
-    io::Write,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use rusqlite::Connection;
-use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Store, readers::Readers, writer::Writer};
+use super::{Store, folder::StateDir, readers::Readers, writer::Writer};
 
 /// The version of `schema.sql`; a newer file is refused.
 const SCHEMA_VERSION: i64 = 1;
 
 /// Nobody else writes; this only covers a checkpoint under way.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often the folder is looked at: somebody may have deleted it under us.
-const FOLDER_WATCH_INTERVAL: Duration = Duration::from_secs(3);
-
-/// The exit code when the folder is gone.
-const EXIT_FOLDER_GONE: i32 = 71;
 
 /// Why a store cannot be opened. Nothing on disk was changed.
 #[derive(Debug, thiserror::Error)]
@@ -84,25 +75,21 @@ pub enum OpenError {
 }
 
 impl Store {
-    /// Opens or creates the store in `state_dir`, and owns the folder until the process ends.
+    /// Opens or creates the store in `state_dir`, and owns the folder until the last clone is dropped.
     ///
     /// # Errors
     /// [`OpenError`]: another owner, a network disk, a newer or damaged file, a folder that cannot be written.
     pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
-        let folder = |source| OpenError::Folder {
-            path: state_dir.to_owned(),
-            source,
-        };
-        fs::create_dir_all(state_dir).map_err(folder)?;
-        if is_network_disk(state_dir) {
-            return Err(OpenError::NetworkDisk(state_dir.to_owned()));
-        }
-        let lock = own_folder(state_dir)?;
+        let folder = Arc::new(StateDir::own(state_dir)?);
         let file = state_dir.join("trainhook.db");
         let (connection, server_id) = open_database(&file)?;
-        watch_folder(state_dir, lock).map_err(folder)?;
         let changes = watch::Sender::new(0);
-        let writer = Writer::start(connection, changes.clone()).map_err(folder)?;
+        let writer = StateDir::watch(&folder)
+            .and_then(|()| Writer::start(connection, changes.clone(), folder));
+        let writer = writer.map_err(|source| OpenError::Folder {
+            path: state_dir.to_owned(),
+            source,
+        })?;
         Ok(Self {
             writer,
             readers: Readers::new(&file),
@@ -192,76 +179,4 @@ fn set_pragmas(connection: &Connection, file: &Path) -> Result<(), OpenError> {
         }
     }
     Ok(())
-}
-
-/// Takes the folder's lock; it is held until the process ends.
-fn own_folder(state_dir: &Path) -> Result<File, OpenError> {
-    let path = state_dir.join("lock");
-    let error = |source| OpenError::Folder {
-        path: path.clone(),
-        source,
-    };
-    let mut lock = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(error)?;
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let owner = fs::read_to_string(&path).unwrap_or_default();
-        return Err(OpenError::Taken {
-            path: state_dir.to_owned(),
-            owner: owner.trim().to_owned(),
-        });
-    }
-    lock.set_len(0).map_err(error)?;
-    writeln!(lock, "{}", std::process::id()).map_err(error)?;
-    Ok(lock)
-}
-
-/// Ends the process when the lock file is no longer the one we hold: somebody deleted the folder, and
-/// what we acknowledge would be lost.
-fn watch_folder(state_dir: &Path, lock: File) -> std::io::Result<()> {
-    let path = state_dir.join("lock");
-    let held = lock.metadata()?;
-    std::thread::Builder::new()
-        .name("state-dir-watch".to_owned())
-        .spawn(move || {
-            let _held_for_ever = lock;
-            loop {
-                std::thread::sleep(FOLDER_WATCH_INTERVAL);
-                let same = fs::metadata(&path)
-                    .is_ok_and(|now| (now.dev(), now.ino()) == (held.dev(), held.ino()));
-                if !same {
-                    tracing::error!(
-                        "{} was deleted or replaced under this server; it ends here",
-                        path.display()
-                    );
-                    std::process::exit(EXIT_FOLDER_GONE);
-                }
-            }
-        })?;
-    Ok(())
-}
-
-/// NFS, SMB and cluster file systems: their locks and shared memory do not carry SQLite's WAL.
-#[cfg(target_os = "linux")]
-fn is_network_disk(path: &Path) -> bool {
-    const NETWORK: [i64; 8] = [
-        0x6969,
-        0xFF53_4D42,
-        0xFE53_4D42,
-        0x517B,
-        0x0BD0_0BD0,
-        0x4750_4653,
-        0x5346_414F,
-        0x00C3_6400,
-    ];
-    rustix::fs::statfs(path).is_ok_and(|stat| NETWORK.contains(&(stat.f_type & 0xFFFF_FFFF)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_network_disk(_path: &Path) -> bool {
-    false
 }

@@ -5,12 +5,15 @@
 //! transaction on a full disk and on some other errors; closures that ran before are then run again,
 //! one a transaction, which is why they are `FnMut` and have no effect outside SQL.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::StoreError;
+use super::{StoreError, folder::StateDir};
 
 /// Writes that wait; more are refused, which Labelbox sees as a 503.
 const QUEUE_LIMIT: usize = 4096;
@@ -66,10 +69,12 @@ where
 }
 
 impl Writer {
-    /// Starts the thread. `changes` is bumped after every commit that changed a row.
+    /// Starts the thread, which owns `folder` as long as something may still be written. `changes` is
+    /// bumped after every commit that changed a row.
     pub(super) fn start(
         connection: Connection,
         changes: watch::Sender<u64>,
+        folder: Arc<StateDir>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_LIMIT);
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
@@ -78,6 +83,7 @@ impl Writer {
             if served.is_err() {
                 fail_stop("the store's writer panicked");
             }
+            drop(folder);
         })?;
         Ok(Self { queue })
     }

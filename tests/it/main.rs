@@ -28,6 +28,7 @@ mod retries;
 mod server_process;
 mod slots;
 mod stopping;
+mod store;
 mod supervisor;
 mod supervisor_reasons;
 mod support;

@@ -171,3 +171,14 @@ async fn a_server_that_is_asked_to_stop_exits_0_and_leaves_its_jobs_running() {
     assert_eq!(stack.lines("runs"), ["1"], "one run of the command");
     assert_eq!(statuses(&timeline).last(), Some(&"COMPLETE"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_state_dir_is_deleted_acknowledges_nothing_more() {
+    let mut stack = Stack::start(&model("job", "true", "")).await;
+    fs::remove_dir_all(stack.folder.path().join("state")).expect("it is there");
+    let status = wait_until("the server's end", || {
+        stack.server.child.try_wait().expect("it is our child")
+    })
+    .await;
+    assert_eq!(status.code(), Some(71), "{}", stack.server.log_text());
+}
