@@ -1,7 +1,7 @@
 //! The job directory: the contract between server, supervisor and training command.
 //!
 //! ```text
-//! jobs/<job>/            the job's: request.json, webhook.json, data/, code/, server/
+//! jobs/<job>/            the job's: webhook.json, data/, server/
 //! jobs/<job>/a<n>/       an attempt's, and its TRAINHOOK_JOB_DIR: out/, checkpoint/, log/, events.ndjson,
 //!                        claim.json, exit.json, cancel.json, heartbeat, supervisor.lock; data and webhook.json as links
 //! ```
