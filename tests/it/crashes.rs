@@ -109,9 +109,7 @@ async fn a_queue_outlives_the_server() {
     let mut stack = Stack::start_with(&(executor.to_owned() + &model("job", script, ""))).await;
     let mut runs = Vec::new();
     for _ in 0..4 {
-        let run = stack.new_run();
-        stack.click(&run, "job").await;
-        runs.push(run);
+        runs.push(stack.click_in_turn("job").await.0);
     }
     stack.server.kill();
     stack.restart().await;

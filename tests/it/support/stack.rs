@@ -158,6 +158,15 @@ impl Stack {
         serde_json::from_str(&self.trainhook(&["jobs", "show", id, "--json"])).expect("JSON")
     }
 
+    /// Clicks, and waits until the job has its place in the queue: the next one comes after it.
+    pub(crate) async fn click_in_turn(&self, model_type: &str) -> (String, String) {
+        let run = self.new_run();
+        let id = job_id(&self.click(&run, model_type).await);
+        let is_ready = || (self.job(&id)["job"]["state"] != "accepted").then_some(());
+        wait_until("its place in the queue", is_ready).await;
+        (run, id)
+    }
+
     /// The lines of a file of the test's folder; none if it is not there.
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
