@@ -2,7 +2,9 @@
 
 mod command;
 mod mistakes;
+mod models;
 mod units;
+mod whole_file;
 
 use std::path::Path;
 
