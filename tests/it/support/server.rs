@@ -72,6 +72,12 @@ impl ServerProcess {
         serde_json::from_slice(&text).expect("JSON")
     }
 
+    /// Ends it, if it still runs.
+    pub(crate) fn end(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
@@ -120,7 +126,6 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
+        self.end();
     }
 }
