@@ -7,6 +7,7 @@ mod check;
 mod circle;
 mod command_log;
 mod conformance;
+mod crash_proof;
 mod crashes;
 mod custom_executor;
 mod demo;

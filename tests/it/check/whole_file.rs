@@ -1,6 +1,7 @@
 //! What holds of the file as a whole.
 
 use super::{GOOD, read};
+use crate::support::numbers::Numbers;
 
 #[test]
 fn what_is_missing_altogether_is_asked_for() {
@@ -44,19 +45,6 @@ fn a_text_that_is_no_toml_is_located() {
     assert_eq!((mistakes.len(), mistakes[0].line), (1, 13), "{mistakes:?}");
 }
 
-/// A small generator of numbers: the same ones each time, so that a failure can be repeated.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).expect("31 bits") % end
-    }
-}
-
 #[test]
 fn no_text_breaks_the_reader() {
     let shipped = include_str!("../../../models.toml");
@@ -78,7 +66,7 @@ fn no_text_breaks_the_reader() {
         "1979-05-27",
         "[[models]]",
     ];
-    let mut numbers = Numbers(20_261_123);
+    let mut numbers = Numbers::from(20_261_123);
     for _ in 0..5_000 {
         let mut text: Vec<char> = shipped.chars().collect();
         for _ in 0..=numbers.below(4) {
@@ -87,7 +75,7 @@ fn no_text_breaks_the_reader() {
                 0 => text.truncate(at.max(1)),
                 1 => drop(text.remove(at)),
                 2 => text[at] = char::from(u8::try_from(32 + numbers.below(95)).expect("ASCII")),
-                _ => drop(text.splice(at..at, pieces[numbers.below(pieces.len())].chars())),
+                _ => drop(text.splice(at..at, numbers.one_of(&pieces).chars())),
             }
             if text.is_empty() {
                 break;

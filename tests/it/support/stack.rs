@@ -12,10 +12,9 @@ use tempfile::TempDir;
 use trainhook::{
     config::Secret,
     emulator::{Answer, Click, Emulator, Options, TimelineEntry},
-    process::{self, ProcessId},
 };
 
-use super::server::ServerProcess;
+use super::{processes, server::ServerProcess};
 
 /// Nothing a test waits for takes longer, also on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -185,31 +184,8 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // The server first, so that it starts nothing more.
         self.server.end();
-        end_processes_in(self.folder.path());
-    }
-}
-
-/// Jobs outlive the server by design; those of a test must not outlive the test.
-fn end_processes_in(folder: &Path) {
-    let is_there = |process: &fs::DirEntry| {
-        let of = |name: &str| process.path().join(name);
-        let arguments = fs::read(of("cmdline")).unwrap_or_default();
-        let named = String::from_utf8_lossy(&arguments).contains(&*folder.to_string_lossy());
-        named || fs::read_link(of("cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-    };
-    // A process may begin another one before it is ended itself.
-    for _ in 0..10 {
-        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let ids = processes
-            .filter(is_there)
-            .map(|process| process.file_name());
-        let ids: Vec<u32> = ids.filter_map(|id| id.to_str()?.parse().ok()).collect();
-        if ids.is_empty() {
-            return;
-        }
-        for process in ids.into_iter().filter_map(ProcessId::of) {
-            let _gone = process::kill(process, process::Signal::KILL);
-        }
+        // Jobs outlive the server by design; those of a test must not outlive the test.
+        processes::end_in(self.folder.path());
     }
 }
 

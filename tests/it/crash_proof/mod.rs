@@ -1,0 +1,199 @@
+//! kill -9 on server and supervisors at random instants, over many jobs, while Labelbox fails now and then.
+//!
+//! `TRAINHOOK_KILLS` says how many kills (a few hundred if it is not set), `TRAINHOOK_SEED` which ones.
+
+mod promises;
+
+use std::{fs, time::Duration};
+
+use serde_json::Value;
+use trainhook::{
+    config::Secret,
+    emulator::{Click, Fault, FaultKind},
+    process::ProcessId,
+};
+
+use crate::support::{
+    numbers::Numbers,
+    processes,
+    stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+};
+
+const KILLS: usize = 200;
+
+/// Every command notes its launch when it starts; nothing else does.
+const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
+
+/// What the kills are tried on.
+struct Trial {
+    stack: Stack,
+    numbers: Numbers,
+    /// Runs that the server has said yes to, and their jobs.
+    accepted: Vec<(String, String)>,
+    /// A run whose click was not answered: it is clicked again.
+    unanswered: Option<(String, &'static str)>,
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn models() -> String {
+    let quickly = "retry = { max = 5, backoff = \"20ms\" }\ncancel_grace = \"100ms\"";
+    let scripts = [
+        ("quick", "true"),
+        ("short", "sleep 0.1"),
+        ("long", "sleep 0.6"),
+        ("wrong", "sleep 0.05; echo too few labels >&2; exit 3"),
+        ("shaky", "[ $TRAINHOOK_ATTEMPT -ge 3 ] || exit 75"),
+        ("forking", "sleep 30 & sleep 0.2"),
+    ];
+    let models = scripts.map(|(name, script)| model(name, &format!("{NOTE}{script}"), quickly));
+    models.concat()
+}
+
+const MODELS: [&str; 6] = ["quick", "short", "long", "wrong", "shaky", "forking"];
+
+impl Trial {
+    async fn start(seed: u64) -> Self {
+        let executor = "[executors.local]\nkind = \"local\"\nmax_running = 4\n";
+        let rest = executor.to_owned() + &models();
+        let stack = Stack::start_whole(|endpoint| {
+            let quick = settings()
+                .replace("\"5s\"", "\"500ms\"")
+                .replace("\"1s\"", "\"100ms\"");
+            quick + &workspace("main", "/", endpoint) + &rest
+        });
+        Self {
+            stack: stack.await,
+            numbers: Numbers::from(seed),
+            accepted: Vec::new(),
+            unanswered: None,
+        }
+    }
+
+    /// One click, answered or not: the server may die meanwhile.
+    async fn click(&mut self) {
+        let fresh = || {
+            (
+                self.stack.new_run(),
+                *Numbers::one_of(&mut self.numbers, &MODELS),
+            )
+        };
+        let (run, model_type) = self.unanswered.take().unwrap_or_else(fresh);
+        let listen = self.stack.server.info()["listen"].clone();
+        let click = Click {
+            url: format!("http://{}", listen.as_str().expect("an address")),
+            secret: Secret::new(SECRET),
+            model_run_id: run.clone(),
+            model_type: Some(model_type.to_owned()),
+        };
+        match self
+            .stack
+            .emulator
+            .click(click)
+            .await
+            .map(|outcome| outcome.model_run)
+        {
+            Ok(Some(answer)) if answer.status == 200 => self.accepted.push((run, job_id(&answer))),
+            _ => self.unanswered = Some((run, model_type)),
+        }
+    }
+
+    /// Something goes wrong with one of the next calls to Labelbox.
+    fn spoil(&mut self) {
+        let operation =
+            self.numbers
+                .one_of(&["updateTrainingPipeline", "modelRun", "trainingPipeline"]);
+        let status = |status| FaultKind::Status {
+            status,
+            body: None,
+            headers: Vec::new(),
+        };
+        let kinds = [
+            status(500),
+            status(503),
+            FaultKind::DropBefore,
+            FaultKind::DropAfter,
+            FaultKind::Delay { milliseconds: 80 },
+        ];
+        let kind = self.numbers.one_of(&kinds).clone();
+        self.stack.emulator.add_fault(Fault::once(operation, kind));
+    }
+
+    async fn kill_something(&mut self) {
+        let victim = self.numbers.below(6);
+        if victim >= 4 {
+            let supervisors = self.supervisors();
+            if !supervisors.is_empty() {
+                processes::kill(*self.numbers.one_of(&supervisors));
+            }
+        }
+        if victim != 4 {
+            self.stack.server.kill();
+            self.stack.restart().await;
+        }
+    }
+
+    /// The supervisors that live, by the locks they hold.
+    fn supervisors(&self) -> Vec<ProcessId> {
+        let jobs = fs::read_dir(self.stack.folder.path().join("jobs"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let attempts =
+            jobs.flat_map(|job| fs::read_dir(job.path()).into_iter().flatten().flatten());
+        let holders = attempts.filter_map(|attempt| {
+            let lock = fs::read(attempt.path().join("supervisor.lock")).ok()?;
+            serde_json::from_slice::<ProcessId>(&lock).ok()
+        });
+        holders.filter(|holder| holder.is_alive()).collect()
+    }
+
+    /// Lets everything come to its end.
+    async fn settle(&mut self) {
+        self.stack.emulator.clear_faults();
+        while self.unanswered.is_some() {
+            self.click().await;
+        }
+        wait_until("the end of all jobs", || {
+            self.is_empty(&["jobs", "list", "--live"], "jobs")
+        })
+        .await;
+        wait_until("the end of all reports", || {
+            self.is_empty(&["reports", "list"], "reports")
+        })
+        .await;
+    }
+
+    fn is_empty(&self, command: &[&str], key: &str) -> Option<()> {
+        let listed = self.stack.trainhook(&[command, &["--json"]].concat());
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        listed[key]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+            .then_some(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_whenever_every_promise_holds() {
+    let kills =
+        setting("TRAINHOOK_KILLS").map_or(KILLS, |kills| usize::try_from(kills).expect("it fits"));
+    let seed = setting("TRAINHOOK_SEED").unwrap_or(20_261_123);
+    let mut trial = Trial::start(seed).await;
+    for _ in 0..kills {
+        for _ in 0..trial.numbers.below(3) {
+            trial.click().await;
+        }
+        if trial.numbers.below(3) == 0 {
+            trial.spoil();
+        }
+        // The instant of the kill is what is tried here: no event could stand for it.
+        let instant = Duration::from_micros(trial.numbers.below(60_000) as u64);
+        tokio::time::sleep(instant).await;
+        trial.kill_something().await;
+    }
+    trial.settle().await;
+    promises::hold(&trial);
+}
