@@ -2,9 +2,10 @@
 //!
 //! `TRAINHOOK_KILLS` says how many kills (a few hundred if it is not set), `TRAINHOOK_SEED` which ones.
 
+mod points;
 mod promises;
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::Value;
 use trainhook::{
@@ -56,9 +57,13 @@ const MODELS: [&str; 6] = ["quick", "short", "long", "wrong", "shaky", "forking"
 
 impl Trial {
     async fn start(seed: u64) -> Self {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_trainhook")), seed).await
+    }
+
+    async fn start_program(program: &Path, seed: u64) -> Self {
         let executor = "[executors.local]\nkind = \"local\"\nmax_running = 4\n";
         let rest = executor.to_owned() + &models();
-        let stack = Stack::start_whole(|endpoint| {
+        let stack = Stack::start_program(program, |endpoint| {
             let quick = settings()
                 .replace("\"5s\"", "\"500ms\"")
                 .replace("\"1s\"", "\"100ms\"");
@@ -81,6 +86,10 @@ impl Trial {
             )
         };
         let (run, model_type) = self.unanswered.take().unwrap_or_else(fresh);
+        self.click_on(run, model_type).await;
+    }
+
+    async fn click_on(&mut self, run: String, model_type: &'static str) {
         let listen = self.stack.server.info()["listen"].clone();
         let click = Click {
             url: format!("http://{}", listen.as_str().expect("an address")),
@@ -88,14 +97,11 @@ impl Trial {
             model_run_id: run.clone(),
             model_type: Some(model_type.to_owned()),
         };
-        match self
-            .stack
-            .emulator
-            .click(click)
-            .await
-            .map(|outcome| outcome.model_run)
-        {
-            Ok(Some(answer)) if answer.status == 200 => self.accepted.push((run, job_id(&answer))),
+        let outcome = self.stack.emulator.click(click).await;
+        match outcome.map(|outcome| outcome.model_run) {
+            Ok(Some(answer)) if answer.status == 200 => {
+                self.accepted.push((run, job_id(&answer)));
+            }
             _ => self.unanswered = Some((run, model_type)),
         }
     }

@@ -9,3 +9,16 @@ pub(crate) mod raw_http;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod stack;
+
+/// Says that a test cannot run on this machine; `tests/run` repeats it in its last lines.
+pub(crate) fn skip(what: &str) {
+    use std::io::Write as _;
+    println!("skipped: {what}");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/target/skipped-tests");
+    let skipped = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file);
+    let noted = skipped.and_then(|mut file| writeln!(file, "{what}"));
+    noted.expect("the target folder is writable");
+}

@@ -23,22 +23,24 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts `trainhook serve` in `folder` and waits until it listens.
     pub(crate) async fn start(program: &Path, folder: &Path) -> Self {
+        let started = Self::try_start(program, folder).await;
+        started.unwrap_or_else(|why| panic!("the server did not start: {why}"))
+    }
+
+    /// The same for a server that may die on its way; answers what it said then.
+    pub(crate) async fn try_start(program: &Path, folder: &Path) -> Result<Self, String> {
         let mut server = Self::spawn(program, folder);
         let mut log = server.log.clone();
-        let listening = log.wait_for(|lines| {
-            lines
-                .iter()
-                .any(|line| line.contains("listening for Labelbox"))
-        });
+        let is_listening = |line: &String| line.contains("listening for Labelbox");
+        let listening = log.wait_for(|lines| lines.iter().any(is_listening));
         match tokio::time::timeout(LIMIT, listening).await {
-            Ok(Ok(_)) => {}
-            _ => panic!(
-                "the server did not start: {:?}\n{}",
+            Ok(Ok(_)) => Ok(server),
+            _ => Err(format!(
+                "{:?}\n{}",
                 server.child.try_wait(),
                 server.log_text()
-            ),
+            )),
         }
-        server
     }
 
     fn spawn(program: &Path, folder: &Path) -> Self {

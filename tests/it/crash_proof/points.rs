@@ -1,0 +1,128 @@
+//! kill -9 at every step to disk and to another process, one after the other: the system call that would
+//! take the step is where the process ends, be it the server's or the supervisor's.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use trainhook::process::ProcessId;
+
+use super::{Trial, promises};
+use crate::support::{
+    processes,
+    server::ServerProcess,
+    skip,
+    stack::{Stack, wait_until},
+};
+
+/// What takes a step, and how often at most on the way of one job, in one thread.
+const STEPS: [(&str, usize); 8] = [
+    ("fdatasync", 10), // commits
+    ("fsync", 10),     // files in the job directory
+    ("linkat", 2),     // the claim
+    ("rename", 6),     // files that appear whole
+    ("flock", 4),      // the supervisor's lock
+    ("execve", 4),     // supervisor and command begin
+    ("setsid", 2),
+    ("kill", 2),
+];
+
+/// Starts the program, under a tracer that ends it at the point that the file `kill-at` names, once.
+fn traced_program(folder: &tempfile::TempDir) -> PathBuf {
+    let program = env!("CARGO_BIN_EXE_trainhook");
+    let script = format!(
+        "#!/bin/sh\n\
+         [ -e kill-at ] || exec {program} \"$@\"\n\
+         read call count < kill-at; rm kill-at\n\
+         exec strace -f -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$count {program} \"$@\"\n"
+    );
+    let path = folder.path().join("traced");
+    fs::write(&path, script).expect("the folder is writable");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path
+}
+
+fn can_trace() -> bool {
+    let traced = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    traced.is_ok_and(|status| status.success())
+}
+
+fn server(stack: &Stack) -> Option<ProcessId> {
+    let info = fs::read(stack.folder.path().join("state/server.json")).ok()?;
+    let info: serde_json::Value = serde_json::from_slice(&info).ok()?;
+    ProcessId::of(u32::try_from(info["pid"].as_u64()?).ok()?)
+}
+
+/// One job, of which some process is killed at this point; then whatever died starts again. Answers
+/// whether the server died.
+async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -> bool {
+    let folder = trial.stack.folder.path().to_owned();
+    end_server(trial);
+    fs::write(folder.join("kill-at"), format!("{call} {count}\n")).expect("the folder is writable");
+    let started = ServerProcess::try_start(traced, &folder).await;
+    let _left = fs::remove_file(folder.join("kill-at"));
+    let mut died = started.is_err();
+    match started {
+        Ok(server) => trial.stack.server = server,
+        Err(_) => trial.stack.restart().await,
+    }
+    let run = trial.stack.new_run();
+    trial.click_on(run.clone(), "quick").await;
+    let is_over = |trial: &Trial| {
+        let timeline = trial.stack.emulator.timeline(&run);
+        timeline
+            .iter()
+            .any(|entry| matches!(entry.status.as_str(), "COMPLETE" | "FAILED"))
+    };
+    let what = format!("the end at {call} {count}");
+    wait_until(&what, || {
+        let is_dead = !server(&trial.stack).is_some_and(ProcessId::is_alive);
+        (is_over(trial) || is_dead).then_some(())
+    })
+    .await;
+    if !is_over(trial) {
+        died = true;
+        trial.stack.restart().await;
+    }
+    trial.settle().await;
+    assert!(is_over(trial), "{call} {count}");
+    died
+}
+
+/// The tracer lets go of what it traces when it is killed itself.
+fn end_server(trial: &mut Trial) {
+    let pid = server(&trial.stack);
+    trial.stack.server.end();
+    pid.into_iter().for_each(processes::kill);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_every_step_a_kill_breaks_no_promise() {
+    if !can_trace() {
+        return skip("kills at every step: strace cannot trace here");
+    }
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let traced = traced_program(&folder);
+    let mut trial = Trial::start(0).await;
+    let mut deaths = 0;
+    for (call, most) in STEPS {
+        for count in 1..=most {
+            deaths += usize::from(try_point(&mut trial, &traced, call, count).await);
+        }
+    }
+    promises::hold(&trial);
+    let lost = trial
+        .stack
+        .trainhook(&["jobs", "list", "--state", "failed", "--limit", "99"]);
+    let lost = lost.lines().count();
+    println!("{deaths} servers died, {lost} jobs were lost with their supervisors");
+    assert!(
+        deaths >= 10 && lost >= 2,
+        "the points are where they were: {deaths}, {lost}"
+    );
+}
