@@ -1,6 +1,8 @@
 //! New attempts: for infrastructure causes only, bounded, from the checkpoint.
 
-use crate::support::stack::{Stack, UNTIL_GO, job_id, model, statuses};
+use serde_json::Value;
+
+use crate::support::stack::{LIMIT, Stack, UNTIL_GO, job_id, model, statuses, wait_until};
 
 const QUICKLY: &str = "retry = { max = 2, backoff = \"50ms\" }";
 
@@ -88,6 +90,55 @@ async fn a_command_that_is_not_there_is_the_jobs_own_failure() {
         (&job["job"]["cause"], &job["job"]["attempt"]),
         (&"job_error".into(), &1.into())
     );
+}
+
+/// A job whose first attempt asked for another one, which is an hour away; and why it waits.
+async fn between_attempts() -> (Stack, String, String, Value) {
+    let script = format!("{UNTIL_GO}; exit 75");
+    let later = "retry = { max = 2, backoff = \"1h\" }";
+    let stack = Stack::start(&model("job", &script, later)).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    // Progress that is overtaken is never told, so the command goes on only when it was.
+    stack.told(&run, "TRAINING_MODEL").await;
+    stack.go();
+    let waiting = wait_until("the wait for a new attempt", || {
+        let job = stack.job(&id)["job"].take();
+        (job["state"] == "queued" && job["attempt"] == 2).then(|| job["waiting"].clone())
+    })
+    .await;
+    (stack, run, id, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn between_attempts_labelbox_reads_preparing_and_a_person_may_cancel() {
+    let (stack, run, id, waiting) = between_attempts().await;
+    assert!(waiting.to_string().contains("next attempt at"), "{waiting}");
+    let goes_back =
+        |timeline: &[_]| statuses(timeline).ends_with(&["TRAINING_MODEL", "PREPARING_DATA"]);
+    let told = stack.emulator.wait_for(&run, LIMIT, goes_back).await;
+    told.expect("Labelbox reads that data is prepared again");
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.told(&run, "FAILED").await;
+    let job = stack.job(&id);
+    assert_eq!(job["job"]["state"], "cancelled");
+    assert_eq!(stack.lines("runs"), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_hastens_no_new_attempt() {
+    let (mut stack, _, id, waiting) = between_attempts().await;
+    stack.server.kill();
+    stack.restart().await;
+    // A job of this start has been through the queue, so the waiting one was passed over.
+    let other = stack.new_run();
+    let beside = job_id(&stack.click(&other, "job").await);
+    wait_until("the other job's own wait", || {
+        (stack.job(&beside)["job"]["attempt"] == 2).then_some(())
+    })
+    .await;
+    assert_eq!(stack.job(&id)["job"]["waiting"], waiting);
+    assert_eq!(stack.lines("runs"), ["1", "1"], "a first attempt each");
 }
 
 #[tokio::test(flavor = "multi_thread")]

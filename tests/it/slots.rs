@@ -132,27 +132,26 @@ async fn a_job_without_gpus_sees_none_of_the_executors() {
     assert_eq!(stack.lines("runs"), ["devices=."]);
 }
 
-/// The program, as a machine runs it on which `nvidia-smi` is this script.
-fn with_driver(folder: &tempfile::TempDir, script: &str) -> PathBuf {
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).expect("the folder is writable");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        path
-    };
-    write("nvidia-smi", format!("#!/bin/sh\n{script}\n"));
-    let path = folder.path().display();
-    let program = env!("CARGO_BIN_EXE_trainhook");
-    write(
-        "trainhook",
-        format!("#!/bin/sh\nPATH={path}:$PATH exec {program} \"$@\"\n"),
-    )
+/// A program of the folder that is this script.
+fn script_in(folder: &tempfile::TempDir, name: &str, script: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("the folder is writable");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path
+}
+
+/// The program, as a machine runs it on which programs are looked for in the folder, and then in `others`.
+fn looking_in(folder: &tempfile::TempDir, others: &str) -> PathBuf {
+    let (path, program) = (folder.path().display(), env!("CARGO_BIN_EXE_trainhook"));
+    let start = format!("PATH={path}{others} exec {program} \"$@\"");
+    script_in(folder, "trainhook", &start)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn auto_hands_out_the_gpus_that_the_driver_names() {
     let folder = tempfile::tempdir().expect("a folder for the test");
-    let program = with_driver(&folder, "echo 0; echo 1");
+    script_in(&folder, "nvidia-smi", "echo 0; echo 1");
+    let program = looking_in(&folder, ":$PATH");
     let model = model("job", UNTIL_CALLED, "resources = { gpus = 2 }");
     let rest = executor("max_running = 2\ngpus = \"auto\"") + &model;
     let stack = Stack::start_program(&program, |endpoint| {
@@ -164,6 +163,38 @@ async fn auto_hands_out_the_gpus_that_the_driver_names() {
     assert_eq!(noted(&started)[0].1, "0,1");
     call(&stack, &jobs[0].0);
     stack.told(&jobs[0].0, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_hands_out_none_where_there_is_no_driver() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    // The shell is all that this machine has.
+    std::os::unix::fs::symlink("/bin/sh", folder.path().join("sh")).expect("a link");
+    let program = looking_in(&folder, "");
+    let model = model("job", "echo devices=$CUDA_VISIBLE_DEVICES. >> runs", "");
+    let rest = executor("gpus = \"auto\"") + &model;
+    let stack = Stack::start_program(&program, |endpoint| {
+        settings() + &workspace("main", "/", endpoint) + &rest
+    })
+    .await;
+    let (run, _) = click_all(&stack, "job", 1).await.remove(0);
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["devices=."]);
+}
+
+#[test]
+fn a_driver_that_fails_is_no_machine_without_gpus() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    script_in(&folder, "nvidia-smi", "exit 9");
+    let program = looking_in(&folder, ":$PATH");
+    let file = executor("gpus = \"auto\"") + &model("job", "true", "");
+    fs::write(folder.path().join("models.toml"), file).expect("the folder is writable");
+    let mut check = std::process::Command::new(program);
+    let output = check.arg("check").current_dir(folder.path()).output();
+    let output = output.expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("nvidia-smi failed"), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,14 @@ async fn last_message(stack: &Stack, run: &str) -> String {
     last.expect("a message")
 }
 
+/// A person who cancels a job that has ended reads that it has.
+fn is_refused(stack: &Stack, id: &str) {
+    let late = trainhook_in(stack.folder.path(), &["jobs", "cancel", id]);
+    assert_eq!(late.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&late.stderr);
+    assert!(text.contains("ended already"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_command_that_ignores_sigterm_is_killed_with_all_its_children() {
     let stack = Stack::start(&model("job", STUBBORN, "cancel_grace = \"200ms\"")).await;
@@ -77,12 +85,23 @@ async fn a_queued_job_is_cancelled_without_having_run() {
     stack.go();
     stack.told(&first, "COMPLETE").await;
     assert_eq!(stack.lines("runs").len(), 1);
-    let again = trainhook_in(stack.folder.path(), &["jobs", "cancel", &id]);
-    assert_eq!(again.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&again.stderr).contains("ended already"),
-        "{again:?}"
-    );
+    is_refused(&stack, &id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_comes_too_late_changes_nothing() {
+    let stack = Stack::start(&model("job", "true", "")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    let before = stack.told(&run, "COMPLETE").await;
+    is_refused(&stack, &id);
+    // What the cancel could have told would have gone out before this.
+    let next = stack.new_run();
+    stack.click(&next, "job").await;
+    stack.told(&next, "COMPLETE").await;
+    assert_eq!(stack.job(&id)["job"]["state"], "succeeded");
+    let after = stack.told(&run, "COMPLETE").await;
+    assert_eq!(statuses(&after), statuses(&before));
 }
 
 #[tokio::test(flavor = "multi_thread")]
