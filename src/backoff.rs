@@ -1,4 +1,4 @@
-//! Delays between tries, as a pure function of how many there were.
+//! Delays between tries and between looks, as pure functions.
 
 use std::time::Duration;
 
@@ -28,5 +28,22 @@ impl Backoff {
         let part =
             u32::try_from(spread.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).unwrap_or(0) % 1024;
         delay - delay / 4 * part / 1024
+    }
+}
+
+/// A look that took no longer than this is followed by the next one at once.
+const SHORT_LOOK: Duration = Duration::from_millis(10);
+
+/// No rest is longer.
+const LONGEST_REST: Duration = Duration::from_millis(200);
+
+/// How long a loop rests after a look at its rows that took `look`: three times as long, at most 200 ms,
+/// so that a list that has grown long does not take the machine for itself. Nothing after a short look.
+#[must_use]
+pub fn rest_after(look: Duration) -> Duration {
+    if look <= SHORT_LOOK {
+        Duration::ZERO
+    } else {
+        (look * 3).min(LONGEST_REST)
     }
 }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::{
+    backoff::rest_after,
     config::ReportingConfig,
     job::{JobId, ModelRunId},
     labelbox::Labelbox,
@@ -75,6 +76,7 @@ impl Reporter {
                     tracing::warn!("cannot unpark a workspace: {error}");
                 }
             }
+            let begun = Instant::now();
             let sleep = match this.turn(&mut deliveries).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -82,8 +84,9 @@ impl Reporter {
                     Duration::from_secs(1)
                 }
             };
+            tokio::time::sleep(rest_after(begun.elapsed())).await;
             tokio::select! {
-                _ = changes.changed() => {}
+                _ = changes.changed(), if deliveries.len() < AT_ONCE => {}
                 _ = deliveries.join_next(), if !deliveries.is_empty() => {}
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -92,6 +95,9 @@ impl Reporter {
 
     /// Starts a delivery for each run that may be tried now; answers how long nothing needs to be done.
     async fn turn(self: &Arc<Self>, deliveries: &mut JoinSet<()>) -> Result<Duration, StoreError> {
+        if deliveries.len() >= AT_ONCE {
+            return Ok(LONGEST_SLEEP);
+        }
         let now = Timestamp::now();
         let mut tried_parked = HashSet::new();
         for run in self.store.owed_runs(now, 256).await? {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{Context, Engine, attempt, memory::Memory, submit};
 use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, rest_after},
     executor::QueryError,
     job::{Engine as EngineWord, Handle, Job, JobId, JobState, Observation},
     store::{Slots, Store, StoreError},
@@ -70,6 +70,7 @@ impl EngineLoop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
             while submits.try_join_next().is_some() {}
+            let begun = Instant::now();
             if let Err(error) = this.turn(&mut submits, std::mem::take(&mut woken)).await {
                 tracing::warn!(
                     executor = this.engine.name,
@@ -77,6 +78,7 @@ impl EngineLoop {
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+            tokio::time::sleep(rest_after(begun.elapsed())).await;
             let poll = this.engine.executor.poll_interval().min(LONGEST_SLEEP);
             tokio::select! {
                 () = this.engine.wake.notified() => woken = true,

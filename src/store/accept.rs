@@ -95,16 +95,10 @@ fn redelivered(
     let window = i64::try_from(new.redelivery_window.as_millis()).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT {JOB_COLUMNS} FROM jobs WHERE workspace = ?1 AND model_run_id = ?2 \
-         AND webhook_digest = ?3 AND accepted_at > ?4 AND state <> ?5 ORDER BY seq DESC LIMIT 1"
+         AND webhook_digest = ?3 AND accepted_at > ?4 AND state <> 'failed' ORDER BY seq DESC LIMIT 1"
     );
     let since = millis(now).saturating_sub(window);
-    let key = (
-        &new.workspace,
-        new.model_run_id.as_str(),
-        digest,
-        since,
-        JobState::Failed.as_str(),
-    );
+    let key = (&new.workspace, new.model_run_id.as_str(), digest, since);
     let last = connection
         .prepare_cached(&sql)?
         .query_row(key, job_from_row)

@@ -153,6 +153,10 @@ fn set_pragmas(connection: &Connection, file: &Path) -> Result<(), OpenError> {
         ("synchronous", "2"),
         ("foreign_keys", "1"),
         ("trusted_schema", "0"),
+        // A closure that fails is undone from memory, and pages in use stay there.
+        ("temp_store", "2"),
+        ("cache_size", "-16000"),
+        ("wal_autocheckpoint", "4000"),
     ];
     for (pragma, wanted) in settings {
         let source = |source| OpenError::Database {

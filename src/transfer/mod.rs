@@ -5,14 +5,14 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, rest_after},
     job::{Cause, Change, Job, JobId, JobState},
     job_dir::JobDir,
     labelbox::Labelbox,
@@ -75,12 +75,14 @@ impl Transfer {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
             while steps.try_join_next().is_some() {}
+            let begun = Instant::now();
             if let Err(error) = this.start_due(&mut steps).await {
                 tracing::warn!("cannot look for accepted jobs: {error}");
                 tokio::time::sleep(LONGEST_SLEEP).await;
             }
+            tokio::time::sleep(rest_after(begun.elapsed())).await;
             tokio::select! {
-                _ = changes.changed() => {}
+                _ = changes.changed(), if steps.len() < AT_ONCE => {}
                 _ = steps.join_next(), if steps.len() >= AT_ONCE => {}
                 () = tokio::time::sleep(LONGEST_SLEEP) => {}
             }

@@ -92,7 +92,7 @@ async fn a_command_that_is_not_there_is_the_jobs_own_failure() {
     );
 }
 
-/// A job whose first attempt asked for another one, which is an hour away; and why it waits.
+/// A job whose first attempt asked for another one, which is half an hour away; and why it waits.
 async fn between_attempts() -> (Stack, String, String, Value) {
     let script = format!("{UNTIL_GO}; exit 75");
     let later = "retry = { max = 2, backoff = \"1h\" }";
