@@ -1,6 +1,7 @@
 //! `trainhook check`: the verdict on a settings file, all mistakes at once.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     config::{self, Config, Mistake, Parsed, SecretRef},
-    executor::Registry,
+    executor::{Registry, never_fitting},
 };
 
 /// Reads the settings and says whether the server would take them.
@@ -36,11 +37,14 @@ impl Args {
                 return ExitCode::from(2);
             }
         };
-        let (config, mistakes) = judge(parsed, registry);
+        let (config, mistakes, warnings) = judge(parsed, registry);
         match (config, self.json) {
-            (Some(config), false) => praise(&self.config, &config),
+            (Some(config), false) => praise(&self.config, &config, &warnings),
             (Some(config), true) => {
-                println!("{}", json!({ "mistakes": [], "models": titles(&config) }));
+                println!(
+                    "{}",
+                    json!({ "mistakes": [], "warnings": warnings, "models": titles(&config) })
+                );
             }
             (None, false) => print_mistakes(&self.config, &mistakes),
             (None, true) => {
@@ -78,17 +82,25 @@ pub(super) fn print_mistakes(file: &Path, mistakes: &[Mistake]) {
     eprintln!("{}: {many}", file.display());
 }
 
-/// Adds what the executors themselves find wrong with their tables.
-fn judge(mut parsed: Parsed, registry: &Registry) -> (Option<Config>, Vec<Mistake>) {
+/// Adds what the executors themselves find wrong with their tables, and what is only worth a warning.
+fn judge(mut parsed: Parsed, registry: &Registry) -> (Option<Config>, Vec<Mistake>, Vec<String>) {
     let mut mistakes = parsed.mistakes;
-    if let Err(mut more) = registry.build(&mut parsed.executors, |_| Arc::default()) {
+    let executors = registry.build(&mut parsed.executors, |_| Arc::default());
+    let executors = executors.unwrap_or_else(|mut more| {
         mistakes.append(&mut more);
         mistakes.sort_by_key(|mistake| mistake.line);
-    }
-    (parsed.config.filter(|_| mistakes.is_empty()), mistakes)
+        BTreeMap::new()
+    });
+    let config = parsed.config.filter(|_| mistakes.is_empty());
+    let warnings = config.as_ref().map(|config| {
+        let mut warnings = unreadable_secrets(config);
+        warnings.extend(never_fitting(&config.models, &executors));
+        warnings
+    });
+    (config, mistakes, warnings.unwrap_or_default())
 }
 
-fn praise(file: &Path, config: &Config) {
+fn praise(file: &Path, config: &Config, warnings: &[String]) {
     let count = |number: usize, what: &str| {
         if number == 1 {
             format!("1 {what}")
@@ -111,18 +123,18 @@ fn praise(file: &Path, config: &Config) {
             model.executor
         );
     }
-    for (workspace, error) in unreadable_secrets(config) {
-        eprintln!("warning: workspace {workspace}: {error}");
+    for warning in warnings {
+        eprintln!("warning: {warning}");
     }
 }
 
 /// A file may be checked on another machine than the one it is for, so these are no mistakes.
-fn unreadable_secrets(config: &Config) -> Vec<(&str, String)> {
+fn unreadable_secrets(config: &Config) -> Vec<String> {
     let mut unreadable = Vec::new();
     for workspace in &config.workspaces {
         let secrets = workspace.webhook_secrets.iter().chain([&workspace.api_key]);
         let errors = secrets.map(SecretRef::read).filter_map(Result::err);
-        unreadable.extend(errors.map(|error| (workspace.name.as_str(), error.to_string())));
+        unreadable.extend(errors.map(|error| format!("workspace {}: {error}", workspace.name)));
     }
     unreadable
 }

@@ -4,6 +4,7 @@
 //! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
+mod fit;
 pub mod local;
 mod registry;
 
@@ -16,6 +17,7 @@ use crate::{
     job::{Handle, LaunchId, Observation},
 };
 
+pub use fit::never_fitting;
 pub use registry::{BuildContext, Built, Registry};
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.
@@ -66,9 +68,10 @@ pub trait Executor: Debug + Send + Sync {
         None
     }
 
-    /// Devices this executor hands out, each to one job at a time.
-    fn devices(&self) -> Vec<u32> {
-        Vec::new()
+    /// Devices this executor hands out, each to one job at a time; none where handing them out is the
+    /// engine's own affair.
+    fn devices(&self) -> Option<Vec<u32>> {
+        None
     }
 
     /// How long an attempt's heartbeat may be silent once the engine calls it ended.

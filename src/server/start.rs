@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{Config, ExecutorEntry, Mistake, SecretError},
-    executor::Registry,
+    executor::{Registry, never_fitting},
     http::{
         labelbox::WorkspaceRoutes,
         listener::{self, BindError},
@@ -71,10 +71,7 @@ impl Server {
         executors: Vec<ExecutorEntry>,
         registry: &Registry,
     ) -> Result<Self, StartError> {
-        let registry = registry.clone();
-        // An executor may ask its engine while it is built.
-        let engines = tokio::task::spawn_blocking(move || build_engines(executors, &registry));
-        let engines = engines.await.map_err(|_| StoreError::Panicked)??;
+        let engines = engines(&config, executors, registry.clone()).await?;
         let (routes, secrets) = workspaces(&config)?;
         let listeners = listen(&config).await?;
         let state_dir = config.server.state_dir.clone();
@@ -111,6 +108,24 @@ impl Server {
             _server_file: server_file,
         })
     }
+}
+
+/// The engines of the file; models that none of them can ever serve are told in the log.
+async fn engines(
+    config: &Config,
+    executors: Vec<ExecutorEntry>,
+    registry: Registry,
+) -> Result<BTreeMap<String, Engine>, StartError> {
+    // An executor may ask its engine while it is built.
+    let built = tokio::task::spawn_blocking(move || build_engines(executors, &registry));
+    let engines = built.await.map_err(|_| StoreError::Panicked)??;
+    let executor =
+        |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.executor));
+    let executors = engines.iter().map(executor).collect();
+    for warning in never_fitting(&config.models, &executors) {
+        tracing::warn!("{warning}");
+    }
+    Ok(engines)
 }
 
 /// Builds every executor of the file.

@@ -19,8 +19,8 @@ pub struct Slots {
     pub executor: String,
     /// Jobs it holds at once.
     pub max_running: u32,
-    /// Devices it hands out.
-    pub devices: Vec<u32>,
+    /// Devices it hands out; none where its engine does that.
+    pub devices: Option<Vec<u32>>,
     /// The boot during which jobs are submitted now.
     pub boot_id: String,
 }
@@ -202,7 +202,7 @@ fn fill_slots(
     while pulled.len() < free
         && let Some(job) = queued.next().transpose()?
     {
-        let Some(devices) = fitting_devices(&job, &running, &slots.devices) else {
+        let Some(devices) = fitting_devices(&job, &running, slots.devices.as_deref()) else {
             continue;
         };
         let submit = Change::Submit {
@@ -217,7 +217,7 @@ fn fill_slots(
 }
 
 /// The devices this job would get, or none if it does not fit beside those that run.
-fn fitting_devices(job: &Job, running: &[Job], devices: &[u32]) -> Option<Vec<u32>> {
+fn fitting_devices(job: &Job, running: &[Job], devices: Option<&[u32]>) -> Option<Vec<u32>> {
     let of_model = running
         .iter()
         .filter(|other| other.entry.slug == job.entry.slug)
@@ -229,6 +229,9 @@ fn fitting_devices(job: &Job, running: &[Job], devices: &[u32]) -> Option<Vec<u3
     {
         return None;
     }
+    let Some(devices) = devices else {
+        return Some(Vec::new());
+    };
     let taken: BTreeSet<u32> = running
         .iter()
         .flat_map(|other| other.devices.iter().copied())

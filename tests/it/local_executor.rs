@@ -228,7 +228,7 @@ async fn a_job_without_devices_sees_none_of_the_executors() {
     let handle = executor.submit(&launch(&attempt)).await.expect("a handle");
     wait_for_wake(&executor, &handle, &wake).await;
     assert!(log(&attempt.dir()).contains("CUDA_VISIBLE_DEVICES=\n"));
-    assert_eq!(executor.devices(), vec![0]);
+    assert_eq!(executor.devices(), Some(vec![0]));
     assert_eq!(executor.check().await, Ok("1 GPU: 0".to_owned()));
 }
 

@@ -137,8 +137,8 @@ impl Executor for LocalExecutor {
         Some(String::from_utf8_lossy(&text).into_owned())
     }
 
-    fn devices(&self) -> Vec<u32> {
-        self.gpus.clone()
+    fn devices(&self) -> Option<Vec<u32>> {
+        Some(self.gpus.clone())
     }
 
     fn settle(&self) -> Duration {

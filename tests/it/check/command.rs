@@ -98,3 +98,16 @@ fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("other.toml"), "{text}");
 }
+
+#[test]
+fn a_model_that_asks_for_more_gpus_than_there_are_is_a_warning() {
+    let gpus = GOOD.replace("kind = \"local\"", "kind = \"local\"\ngpus = [0, 1]");
+    let folder =
+        folder_with(&gpus.replace("epochs = 12 }", "epochs = 12 }\nresources = { gpus = 3 }"));
+    let (code, text) = check(folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("model digits asks for 3 GPUs and executor local has 2"),
+        "{text}"
+    );
+}

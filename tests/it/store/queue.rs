@@ -16,7 +16,7 @@ fn slots(max_running: u32, devices: &[u32]) -> Slots {
     Slots {
         executor: "local".to_owned(),
         max_running,
-        devices: devices.to_vec(),
+        devices: Some(devices.to_vec()),
         boot_id: "this boot".to_owned(),
     }
 }
