@@ -30,14 +30,14 @@ const STEPS: [(&str, usize); 8] = [
     ("kill", 2),
 ];
 
-/// Starts the program, under a tracer that ends it at the point that the file `kill-at` names, once.
+/// Starts the program; if there is a file `inject`, under a tracer that does what it says to system calls.
 fn traced_program(folder: &tempfile::TempDir) -> PathBuf {
     let program = env!("CARGO_BIN_EXE_trainhook");
     let script = format!(
         "#!/bin/sh\n\
-         [ -e kill-at ] || exec {program} \"$@\"\n\
-         read call count < kill-at; rm kill-at\n\
-         exec strace -f -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$count {program} \"$@\"\n"
+         [ -e inject ] || exec {program} \"$@\"\n\
+         read injections < inject; rm inject\n\
+         exec strace -f -qq -o /dev/null $injections {program} \"$@\"\n"
     );
     let path = folder.path().join("traced");
     fs::write(&path, script).expect("the folder is writable");
@@ -61,16 +61,8 @@ fn server(stack: &Stack) -> Option<ProcessId> {
 /// One job, of which some process is killed at this point; then whatever died starts again. Answers
 /// whether the server died.
 async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -> bool {
-    let folder = trial.stack.folder.path().to_owned();
-    end_server(trial);
-    fs::write(folder.join("kill-at"), format!("{call} {count}\n")).expect("the folder is writable");
-    let started = ServerProcess::try_start(traced, &folder).await;
-    let _left = fs::remove_file(folder.join("kill-at"));
-    let mut died = started.is_err();
-    match started {
-        Ok(server) => trial.stack.server = server,
-        Err(_) => trial.stack.restart().await,
-    }
+    let inject = format!("-e trace={call} -e inject={call}:signal=KILL:when={count}");
+    let mut died = !start_traced(trial, traced, &inject).await;
     let run = trial.stack.new_run();
     trial.click_on(run.clone(), "quick").await;
     let is_over = |trial: &Trial| {
@@ -92,6 +84,20 @@ async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -
     trial.settle().await;
     assert!(is_over(trial), "{call} {count}");
     died
+}
+
+/// Starts the server anew under the tracer, and without it if it dies on its way; answers whether it did not.
+async fn start_traced(trial: &mut Trial, traced: &Path, inject: &str) -> bool {
+    let folder = trial.stack.folder.path().to_owned();
+    end_server(trial);
+    fs::write(folder.join("inject"), format!("{inject}\n")).expect("the folder is writable");
+    let started = ServerProcess::try_start(traced, &folder).await;
+    let is_there = started.is_ok();
+    match started {
+        Ok(server) => trial.stack.server = server,
+        Err(_) => trial.stack.restart().await,
+    }
+    is_there
 }
 
 /// The tracer lets go of what it traces when it is killed itself.
@@ -125,4 +131,36 @@ async fn at_every_step_a_kill_breaks_no_promise() {
         deaths >= 10 && lost >= 2,
         "the points are where they were: {deaths}, {lost}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_comes_late_finds_its_attempt_taken() {
+    if !can_trace() {
+        return skip("a supervisor that comes late: strace cannot trace here");
+    }
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let traced = traced_program(&folder);
+    let mut trial = Trial::start(0).await;
+    // The supervisor is slow to take its lock, and the server slow to note that it has started one: whoever
+    // comes after it sees neither, and starts another.
+    let slow = "-e trace=flock,fdatasync -e inject=flock:delay_enter=900000 -e inject=fdatasync:delay_enter=200000";
+    assert!(start_traced(&mut trial, &traced, slow).await);
+    let run = trial.stack.new_run();
+    trial.click_on(run.clone(), "quick").await;
+    let jobs = trial.stack.folder.path().join("jobs");
+    let supervisors = || processes::living_in(&jobs);
+    wait_until("the first supervisor", || {
+        (supervisors().len() == 1).then_some(())
+    })
+    .await;
+    processes::kill(server(&trial.stack).expect("it runs"));
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let next = ServerProcess::start(program, trial.stack.folder.path()).await;
+    // The tracer must live on: without it the first supervisor is slow no longer.
+    let _tracer = std::mem::replace(&mut trial.stack.server, next);
+    trial.stack.told(&run, "COMPLETE").await;
+    assert_eq!(supervisors().len(), 1, "the first one is still on its way");
+    wait_until("its end", || supervisors().is_empty().then_some(())).await;
+    trial.settle().await;
+    promises::hold(&trial);
 }
