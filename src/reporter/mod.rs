@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Deliveries under way at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// The loop looks at least this often: at the API keys, whose files may have been replaced, and at the
 /// clock, which may have been set back.

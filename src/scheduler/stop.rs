@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::engine_loop::{CALL_TIMEOUT, EngineLoop};
 use crate::{
     job::{Cause, Change, Job, Stop},
     job_dir::{CancelRequest, Claim, ClaimOutcome, Claimant},
     store::StoreError,
 };
-use jiff::Timestamp;
 
 /// What the server adds to a command's `run_timeout` and grace before it steps in itself: the
 /// supervisor measures more exactly.

@@ -35,6 +35,10 @@ pub(super) enum Known {
 impl EngineLoop {
     /// One step of a job in `submitting`.
     pub(super) async fn submit(&self, job: Job, known: Known) -> Result<(), StoreError> {
+        // The list it comes from may have been read before another task was done with it.
+        if known == Known::Perhaps && !self.is_current(&job).await? {
+            return Err(StoreError::Stale);
+        }
         let launch = match self.prepare(&job).await {
             Ok(launch) => launch,
             Err(error) => return self.give_up(&job, Cause::StartFailed, error).await,
@@ -54,6 +58,11 @@ impl EngineLoop {
                 self.wait(&job, reason).await
             }
         }
+    }
+
+    async fn is_current(&self, job: &Job) -> Result<bool, StoreError> {
+        let now = self.store().job(job.id).await?;
+        Ok(now.is_some_and(|now| now.version == job.version))
     }
 
     async fn call_submit(&self, launch: &Launch) -> Result<Handle, SubmitError> {
