@@ -14,6 +14,7 @@ mod demo;
 mod digits;
 mod emulator;
 mod event_command;
+mod full_disk;
 mod http_body;
 mod http_listener;
 mod http_shutdown;
