@@ -77,10 +77,10 @@ async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -
         (is_over(trial) || is_dead).then_some(())
     })
     .await;
-    if !is_over(trial) {
-        died = true;
-        trial.stack.restart().await;
-    }
+    died |= !server(&trial.stack).is_some_and(ProcessId::is_alive);
+    // The point may still lie ahead, where the rest of the trial needs a server.
+    end_server(trial);
+    trial.stack.restart().await;
     trial.settle().await;
     assert!(is_over(trial), "{call} {count}");
     died
@@ -128,7 +128,7 @@ async fn at_every_step_a_kill_breaks_no_promise() {
     let lost = lost.lines().count();
     println!("{deaths} servers died, {lost} jobs were lost with their supervisors");
     assert!(
-        deaths >= 10 && lost >= 2,
+        deaths >= 5 && lost >= 2,
         "the points are where they were: {deaths}, {lost}"
     );
 }
