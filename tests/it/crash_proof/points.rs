@@ -79,7 +79,7 @@ async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -
     .await;
     died |= !server(&trial.stack).is_some_and(ProcessId::is_alive);
     // The point may still lie ahead, where the rest of the trial needs a server.
-    end_server(trial);
+    end_server(trial).await;
     trial.stack.restart().await;
     trial.settle().await;
     assert!(is_over(trial), "{call} {count}");
@@ -89,7 +89,7 @@ async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -
 /// Starts the server anew under the tracer, and without it if it dies on its way; answers whether it did not.
 async fn start_traced(trial: &mut Trial, traced: &Path, inject: &str) -> bool {
     let folder = trial.stack.folder.path().to_owned();
-    end_server(trial);
+    end_server(trial).await;
     fs::write(folder.join("inject"), format!("{inject}\n")).expect("the folder is writable");
     let started = ServerProcess::try_start(traced, &folder).await;
     let is_there = started.is_ok();
@@ -101,10 +101,12 @@ async fn start_traced(trial: &mut Trial, traced: &Path, inject: &str) -> bool {
 }
 
 /// The tracer lets go of what it traces when it is killed itself.
-fn end_server(trial: &mut Trial) {
-    let pid = server(&trial.stack);
+async fn end_server(trial: &mut Trial) {
+    let process = server(&trial.stack);
     trial.stack.server.end();
-    pid.into_iter().for_each(processes::kill);
+    if let Some(process) = process {
+        processes::kill_and_wait(process).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,23 +145,20 @@ async fn a_supervisor_that_comes_late_finds_its_attempt_taken() {
     let mut trial = Trial::start(0).await;
     // The supervisor is slow to take its lock, and the server slow to note that it has started one: whoever
     // comes after it sees neither, and starts another.
-    let slow = "-e trace=flock,fdatasync -e inject=flock:delay_enter=900000 -e inject=fdatasync:delay_enter=200000";
+    let slow = "-e trace=flock,fdatasync -e inject=flock:delay_enter=4000000 -e inject=fdatasync:delay_enter=1000000";
     assert!(start_traced(&mut trial, &traced, slow).await);
     let run = trial.stack.new_run();
     trial.click_on(run.clone(), "quick").await;
     let jobs = trial.stack.folder.path().join("jobs");
     let supervisors = || processes::living_in(&jobs);
-    wait_until("the first supervisor", || {
-        (supervisors().len() == 1).then_some(())
-    })
-    .await;
-    processes::kill(server(&trial.stack).expect("it runs"));
+    let first = wait_until("the first supervisor", || supervisors().pop()).await;
+    processes::kill_and_wait(server(&trial.stack).expect("it runs")).await;
     let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
     let next = ServerProcess::start(program, trial.stack.folder.path()).await;
     // The tracer must live on: without it the first supervisor is slow no longer.
     let _tracer = std::mem::replace(&mut trial.stack.server, next);
     trial.stack.told(&run, "COMPLETE").await;
-    assert_eq!(supervisors().len(), 1, "the first one is still on its way");
+    assert!(first.is_alive(), "the first one is still on its way");
     wait_until("its end", || supervisors().is_empty().then_some(())).await;
     trial.settle().await;
     promises::hold(&trial);

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use trainhook::process::{self, ProcessId, Signal};
 
+use super::stack::wait_until;
+
 /// Every living process that works in the folder, or names it in its arguments.
 pub(crate) fn living_in(folder: &Path) -> Vec<ProcessId> {
     let is_there = |process: &fs::DirEntry| {
@@ -37,4 +39,13 @@ pub(crate) fn end_in(folder: &Path) {
 /// Ends one as a power cut would; one that has ended already is fine.
 pub(crate) fn kill(process: ProcessId) {
     let _gone = process::kill(process, Signal::KILL);
+}
+
+/// Ends one that is not our child, and waits until what it held is free.
+pub(crate) async fn kill_and_wait(process: ProcessId) {
+    kill(process);
+    wait_until("the end of a killed process", || {
+        (!process.is_alive()).then_some(())
+    })
+    .await;
 }
