@@ -46,11 +46,15 @@ fn metric(offset: u64, loss: f64) -> Change {
 
 async fn running(shelf: &Shelf, run: &str) -> Job {
     let job = shelf.queued(run, entry()).await;
+    submit_and_run(shelf, job).await
+}
+
+async fn submit_and_run(shelf: &Shelf, queued: Job) -> Job {
     let submit = Change::Submit {
         devices: Vec::new(),
         boot_id: "this boot".to_owned(),
     };
-    let job = shelf.change(&job, submit).await;
+    let job = shelf.change(&queued, submit).await;
     shelf.change(&job, Change::Run).await
 }
 
@@ -112,13 +116,8 @@ async fn running_again(shelf: &Shelf) -> Job {
     let trainhook::store::Acceptance::New(job) = accepted else {
         panic!("{accepted:?}");
     };
-    let job = shelf.change(&job, Change::Queue).await;
-    let submit = Change::Submit {
-        devices: Vec::new(),
-        boot_id: "this boot".to_owned(),
-    };
-    let job = shelf.change(&job, submit).await;
-    shelf.change(&job, Change::Run).await
+    let queued = shelf.change(&job, Change::Queue).await;
+    submit_and_run(shelf, queued).await
 }
 
 #[tokio::test]
