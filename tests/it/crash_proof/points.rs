@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use trainhook::process::ProcessId;
+use trainhook::process::{self, ProcessId, Signal};
 
 use super::{Trial, promises};
 use crate::support::{
@@ -143,22 +143,30 @@ async fn a_supervisor_that_comes_late_finds_its_attempt_taken() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let traced = traced_program(&folder);
     let mut trial = Trial::start(0).await;
-    // The supervisor is slow to take its lock, and the server slow to note that it has started one: whoever
-    // comes after it sees neither, and starts another.
-    let slow = "-e trace=flock,fdatasync -e inject=flock:delay_enter=4000000 -e inject=fdatasync:delay_enter=1000000";
+    // A server waits for its child to become the supervisor. It is killed in that moment, and the child is held
+    // there: whoever comes after it sees no lock and no note of a supervisor, and starts another.
+    let slow = "-e trace=execve -e inject=execve:delay_enter=3000000";
     assert!(start_traced(&mut trial, &traced, slow).await);
     let run = trial.stack.new_run();
     trial.click_on(run.clone(), "quick").await;
     let jobs = trial.stack.folder.path().join("jobs");
     let supervisors = || processes::living_in(&jobs);
     let first = wait_until("the first supervisor", || supervisors().pop()).await;
+    process::kill(first, Signal::STOP).expect("it is there");
     processes::kill_and_wait(server(&trial.stack).expect("it runs")).await;
+    // Until then it holds what the server held, its lock too.
+    wait_until("the supervisor it becomes", || {
+        let arguments = fs::read_to_string(format!("/proc/{}/cmdline", first.pid)).ok()?;
+        arguments.contains("supervise").then_some(())
+    })
+    .await;
     let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
     let next = ServerProcess::start(program, trial.stack.folder.path()).await;
-    // The tracer must live on: without it the first supervisor is slow no longer.
+    // The tracer must live on: a process that is traced goes on when its tracer ends.
     let _tracer = std::mem::replace(&mut trial.stack.server, next);
     trial.stack.told(&run, "COMPLETE").await;
-    assert!(first.is_alive(), "the first one is still on its way");
+    assert!(first.is_alive(), "the first one has not begun yet");
+    process::kill(first, Signal::CONT).expect("it is there");
     wait_until("its end", || supervisors().is_empty().then_some(())).await;
     trial.settle().await;
     promises::hold(&trial);
