@@ -77,7 +77,7 @@ impl Store {
 fn live_job(connection: &Connection, new: &NewJob) -> Result<Option<Job>, StoreError> {
     let sql = format!(
         "SELECT {JOB_COLUMNS} FROM jobs WHERE workspace = ?1 AND model_run_id = ?2 \
-         AND state NOT IN ('succeeded', 'failed', 'cancelled')"
+         AND iif(state IN ('succeeded', 'failed', 'cancelled'), seq, 0) = 0"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement
@@ -181,11 +181,12 @@ fn begin(new: &NewJob, now: Timestamp) -> Job {
 
 /// Labelbox never forgets a metadata key: what earlier jobs of this run left there is blanked.
 fn first_report(connection: &Connection, job: &Job) -> Result<Report, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT report FROM reports WHERE workspace = ?1 AND model_run_id = ?2")?;
-    let earlier = statement.query_map((&job.workspace, job.model_run_id.as_str()), |row| {
-        json::<Report>(row, 0)
-    })?;
+    let mut statement = connection.prepare_cached(
+        "SELECT r.report FROM jobs j CROSS JOIN reports r ON r.job = j.seq \
+             WHERE j.workspace = ?1 AND j.model_run_id = ?2 AND j.seq < ?3",
+    )?;
+    let run = (&job.workspace, job.model_run_id.as_str(), job.seq);
+    let earlier = statement.query_map(run, |row| json::<Report>(row, 0))?;
     let mut blanks = BTreeMap::new();
     for report in earlier {
         blanks.extend(report?.metadata.into_keys().map(|key| (key, String::new())));

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -15,6 +15,9 @@ use super::OpenError;
 
 /// How often the folder is looked at: somebody may have deleted it under us.
 const WATCH_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How long a lock that is held is asked for again.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The exit code when the folder is gone.
 const EXIT_FOLDER_GONE: i32 = 71;
@@ -45,7 +48,7 @@ impl StateDir {
             .write(true)
             .open(&lock_path)
             .map_err(unusable(&lock_path))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !take_lock(&lock) {
             let owner = fs::read_to_string(&lock_path).unwrap_or_default();
             return Err(OpenError::Taken {
                 path: path.to_owned(),
@@ -89,6 +92,21 @@ impl StateDir {
             (Ok(held), Ok(there)) => identity(held) == identity(there),
             _ => false,
         }
+    }
+}
+
+/// A server that was killed while it spawned a supervisor leaves its lock with that child until the child is a
+/// program of its own, so the lock is asked for a few times.
+fn take_lock(lock: &File) -> bool {
+    let begun = Instant::now();
+    loop {
+        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return true;
+        }
+        if begun.elapsed() > LOCK_PATIENCE {
+            return false;
+        }
+        std::thread::sleep(LOCK_PATIENCE / 20);
     }
 }
 

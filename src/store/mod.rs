@@ -4,6 +4,7 @@
 //! connections of their own. A state change, its timeline entry and the report it owes are one transaction.
 
 mod accept;
+mod backup;
 mod folder;
 mod jobs;
 mod leftovers;
@@ -27,6 +28,7 @@ use readers::Readers;
 use writer::Writer;
 
 pub use accept::{Acceptance, NewJob};
+pub use backup::BackupError;
 pub use jobs::{Filter, TimelineRow};
 pub use leftovers::Leftover;
 pub use open::OpenError;

@@ -6,14 +6,23 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Store, folder::StateDir, readers::Readers, writer::Writer};
+use super::{
+    Store,
+    backup::{BackupError, copy_database},
+    folder::StateDir,
+    readers::Readers,
+    writer::Writer,
+};
 
-/// The version of `schema.sql`; a newer file is refused.
-const SCHEMA_VERSION: i64 = 1;
+/// What brings a database from each version to the next; version 0 is an empty file.
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+
+/// The version that this program knows; a newer file is refused.
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Nobody else writes; this only covers a checkpoint under way.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,6 +63,11 @@ pub enum OpenError {
         /// Its version.
         found: i64,
     },
+    /// The database is of an older version, and the copy of it that must come first cannot be made.
+    #[error(
+        "the store must be brought to a new version, but a copy of the old one cannot be kept: {0}"
+    )]
+    Copy(Box<BackupError>),
     /// SQLite does not take a setting.
     #[error("{path} does not keep {pragma} (it says {found:?}): the store would not be durable")]
     Pragma {
@@ -81,7 +95,7 @@ impl Store {
     /// [`OpenError`]: another owner, a network disk, a newer or damaged file, a folder that cannot be written.
     pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
         let folder = Arc::new(StateDir::own(state_dir)?);
-        let file = state_dir.join("trainhook.db");
+        let file = database_file(state_dir);
         let (connection, server_id) = open_database(&file)?;
         let changes = watch::Sender::new(0);
         let writer = StateDir::watch(&folder)
@@ -106,6 +120,11 @@ impl Store {
     }
 }
 
+/// Where the database of `state_dir` is.
+pub(super) fn database_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("trainhook.db")
+}
+
 fn open_database(file: &Path) -> Result<(Connection, String), OpenError> {
     let database = |source| OpenError::Database {
         path: file.to_owned(),
@@ -114,6 +133,10 @@ fn open_database(file: &Path) -> Result<(Connection, String), OpenError> {
     let connection = Connection::open(file).map_err(database)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(database)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Else a statement is planned anew whenever a value that is bound to it might have made another plan better.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(database)?;
     let found = user_version(&connection).map_err(database)?;
     if found > SCHEMA_VERSION {
         return Err(OpenError::Newer {
@@ -122,28 +145,52 @@ fn open_database(file: &Path) -> Result<(Connection, String), OpenError> {
         });
     }
     set_pragmas(&connection, file)?;
-    if found == 0 {
-        create_schema(&connection).map_err(database)?;
+    if found > 0 && found < SCHEMA_VERSION {
+        copy_before_migration(&connection, file, found)?;
     }
+    migrate(&connection, found).map_err(database)?;
     let server_id = connection
         .query_row("SELECT server_id FROM server", [], |row| row.get(0))
         .map_err(database)?;
     Ok((connection, server_id))
 }
 
-fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-fn create_schema(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    connection.execute_batch(include_str!("schema.sql"))?;
-    connection.execute(
-        "INSERT INTO server (id, server_id) VALUES (1, ?1)",
-        [Uuid::new_v4().simple().to_string()],
-    )?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    connection.execute_batch("COMMIT")
+/// Whoever goes back to the older program finds its database there: `trainhook.db.v1`.
+fn copy_before_migration(
+    connection: &Connection,
+    file: &Path,
+    found: i64,
+) -> Result<(), OpenError> {
+    let copy = file.with_added_extension(format!("v{found}"));
+    copy_database(connection, &copy, |_| Ok(()))
+        .map_err(|error| OpenError::Copy(Box::new(error)))?;
+    let copy = copy.display();
+    tracing::info!("the store is brought to a new version; the old one is kept as {copy}");
+    Ok(())
+}
+
+/// Brings the database from version `found` to ours, all at once or not at all.
+pub(super) fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {
+    if found == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let transaction = connection.unchecked_transaction()?;
+    let done = usize::try_from(found).unwrap_or_default();
+    for migration in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(migration)?;
+    }
+    if found == 0 {
+        transaction.execute(
+            "INSERT INTO server (id, server_id) VALUES (1, ?1)",
+            [Uuid::new_v4().simple().to_string()],
+        )?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
 }
 
 /// Sets what durability rests on, and reads it back: SQLite ignores a setting it does not know.

@@ -40,8 +40,8 @@ pub struct Delivery {
 
 /// Reports that may be sent by ?1; beyond ?2 waiting is a clock's mistake.
 const OWED_AND_DUE: &str = "reports r JOIN jobs j ON j.seq = r.job \
-     LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
-     LEFT JOIN workspaces w ON w.name = r.workspace \
+     LEFT JOIN runs u ON u.workspace = j.workspace AND u.model_run_id = j.model_run_id \
+     LEFT JOIN workspaces w ON w.name = j.workspace \
      WHERE r.state = 'owed' AND coalesce(u.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?2 \
      AND coalesce(w.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?2";
 
@@ -53,8 +53,8 @@ impl Store {
     pub async fn owed_runs(&self, now: Timestamp, limit: u32) -> Result<Vec<OwedRun>, StoreError> {
         self.read(move |connection| {
             let sql = format!(
-                "SELECT r.workspace, r.model_run_id, w.parked IS NOT NULL FROM {OWED_AND_DUE} \
-                 GROUP BY r.workspace, r.model_run_id ORDER BY min(r.id) LIMIT ?3"
+                "SELECT j.workspace, j.model_run_id, w.parked IS NOT NULL FROM {OWED_AND_DUE} \
+                 GROUP BY j.workspace, j.model_run_id ORDER BY min(r.id) LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map((millis(now), too_far(now), limit), |row| {
@@ -82,15 +82,19 @@ impl Store {
         self.read(move |connection| {
             let sql = format!(
                 "SELECT min(at) FROM ( \
-                 SELECT max(coalesce(u.next_try_at, 0), coalesce(w.next_try_at, 0)) AS at FROM reports r \
-                 LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
-                 LEFT JOIN workspaces w ON w.name = r.workspace WHERE r.state = 'owed' \
+                 SELECT max(coalesce(u.next_try_at, 0), coalesce(w.next_try_at, 0)) AS at \
+                 FROM reports r JOIN jobs j ON j.seq = r.job \
+                 LEFT JOIN runs u ON u.workspace = j.workspace AND u.model_run_id = j.model_run_id \
+                 LEFT JOIN workspaces w ON w.name = j.workspace WHERE r.state = 'owed' \
                  UNION ALL SELECT u.read_back_at FROM {TO_READ_BACK})"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let at: Option<i64> = statement.query_row([], |row| row.get(0))?;
-            at.map(|at| Timestamp::from_millisecond(at).map_err(|error| StoreError::Corrupt(error.to_string())))
-                .transpose()
+            at.map(|at| {
+                Timestamp::from_millisecond(at)
+                    .map_err(|error| StoreError::Corrupt(error.to_string()))
+            })
+            .transpose()
         })
         .await
     }
@@ -158,7 +162,7 @@ fn next_delivery(
 ) -> Result<Option<Delivery>, StoreError> {
     let sql = format!(
         "SELECT r.id, r.report, r.final, j.id, coalesce(u.failures, 0) FROM {OWED_AND_DUE} \
-         AND r.workspace = ?3 AND r.model_run_id = ?4 ORDER BY r.id LIMIT 1000"
+         AND j.workspace = ?3 AND j.model_run_id = ?4 ORDER BY r.id LIMIT 1000"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let run_id = run.model_run_id.as_str();

@@ -12,8 +12,8 @@ use crate::job::Report;
 
 /// Runs whose last report is a final that Labelbox has and that is to be read back.
 pub(super) const TO_READ_BACK: &str = "runs u JOIN reports r \
-     ON r.id = (SELECT max(id) FROM reports l WHERE l.workspace = u.workspace \
-     AND l.model_run_id = u.model_run_id) JOIN jobs j ON j.seq = r.job \
+     ON r.id = (SELECT max(l.id) FROM jobs k JOIN reports l ON l.job = k.seq WHERE k.workspace = u.workspace \
+     AND k.model_run_id = u.model_run_id) JOIN jobs j ON j.seq = r.job \
      WHERE u.read_back_at IS NOT NULL AND r.final AND r.state = 'delivered'";
 
 impl Store {

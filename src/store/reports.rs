@@ -68,8 +68,8 @@ impl Store {
             let mut statement =
                 connection.prepare_cached("SELECT name FROM workspaces WHERE parked IS NOT NULL ORDER BY name")?;
             let workspaces = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-            let sql = "SELECT count(DISTINCT u.workspace || char(0) || u.model_run_id) FROM runs u JOIN reports r \
-                       ON r.workspace = u.workspace AND r.model_run_id = u.model_run_id \
+            let sql = "SELECT count(DISTINCT u.workspace || char(0) || u.model_run_id) FROM runs u JOIN jobs j \
+                       ON j.workspace = u.workspace AND j.model_run_id = u.model_run_id JOIN reports r ON r.job = j.seq \
                        WHERE u.parked AND r.state = 'owed'";
             let runs = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
             Ok(Parked { workspaces, runs })
@@ -100,12 +100,12 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ReportRow>, StoreError> {
         self.read(move |connection| {
-            let sql = "SELECT r.id, r.workspace, r.model_run_id, j.id, r.report, r.state, r.created_at, \
+            let sql = "SELECT r.id, j.workspace, j.model_run_id, j.id, r.report, r.state, r.created_at, \
                        coalesce(u.failures, 0), coalesce(r.note, w.parked, iif(r.state = 'owed', u.last_error, NULL)), \
                        coalesce(u.parked, 0) OR w.parked IS NOT NULL \
                        FROM reports r JOIN jobs j ON j.seq = r.job \
-                       LEFT JOIN runs u ON u.workspace = r.workspace AND u.model_run_id = r.model_run_id \
-                       LEFT JOIN workspaces w ON w.name = r.workspace \
+                       LEFT JOIN runs u ON u.workspace = j.workspace AND u.model_run_id = j.model_run_id \
+                       LEFT JOIN workspaces w ON w.name = j.workspace \
                        WHERE (NOT ?1 OR r.state = 'owed') AND (?2 IS NULL OR j.id = ?2) ORDER BY r.id DESC LIMIT ?3";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map((only_owed, job.map(|id| id.to_string()), limit), report_row)?;
@@ -122,9 +122,10 @@ impl Store {
         self.write(move |connection| {
             must_be_owed(connection, id)?;
             let sql = "UPDATE runs SET next_try_at = 0 WHERE (workspace, model_run_id) IN \
-                       (SELECT workspace, model_run_id FROM reports WHERE id = ?1)";
+                       (SELECT j.workspace, j.model_run_id FROM reports r JOIN jobs j ON j.seq = r.job WHERE r.id = ?1)";
             connection.prepare_cached(sql)?.execute([id])?;
-            let sql = "UPDATE workspaces SET next_try_at = 0 WHERE name IN (SELECT workspace FROM reports WHERE id = ?1)";
+            let sql = "UPDATE workspaces SET next_try_at = 0 WHERE name IN \
+                       (SELECT j.workspace FROM reports r JOIN jobs j ON j.seq = r.job WHERE r.id = ?1)";
             connection.prepare_cached(sql)?.execute([id])?;
             Ok(())
         })

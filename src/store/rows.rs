@@ -179,13 +179,10 @@ pub(super) fn owe(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached(
-            "INSERT INTO reports (job, workspace, model_run_id, report, final, state, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 'owed', ?6)",
+            "INSERT INTO reports (job, report, final, state, created_at) VALUES (?1, ?2, ?3, 'owed', ?4)",
         )?
         .execute((
             job.seq,
-            &job.workspace,
-            job.model_run_id.as_str(),
             to_json(report)?,
             report.status.is_final(),
             millis(now),

@@ -166,7 +166,8 @@ fn end(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "UPDATE reports SET state = 'dropped', settled_at = ?3, note = ?4 \
-               WHERE workspace = ?1 AND model_run_id = ?2 AND state = 'owed'";
+               WHERE state = 'owed' AND job IN \
+               (SELECT seq FROM jobs WHERE workspace = ?1 AND model_run_id = ?2)";
     connection
         .prepare_cached(sql)?
         .execute((run.0, run.1, millis(now), note))?;

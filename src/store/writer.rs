@@ -1,9 +1,10 @@
 //! The one writer: closures that wait are run in one transaction and answered after its commit.
 //!
-//! Group commit turns thousands of durable writes a second into hundreds of fsyncs. Each closure has a
-//! savepoint of its own, so one that fails takes nothing with it. SQLite rolls back the whole
-//! transaction on a full disk and on some other errors; closures that ran before are then run again,
-//! one a transaction, which is why they are `FnMut` and have no effect outside SQL.
+//! Group commit turns thousands of durable writes a second into hundreds of fsyncs. A closure that fails before it
+//! has written anything takes nothing with it. One that fails after that, and a full disk, which makes SQLite roll
+//! back the whole transaction, undo the batch: its closures are then run again, one a transaction, which is why they
+//! are `FnMut` and have no effect outside SQL. A savepoint for each closure would spare that, and cost every one of
+//! them a copy of each page it touches.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -32,7 +33,7 @@ pub(super) struct Writer {
 
 /// A closure with a place for its answer, its types hidden from the thread.
 trait Write: Send {
-    /// Runs the closure; false when it failed and must be rolled back.
+    /// Runs the closure; false when it failed, and so must have no part in what is committed.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Tells the caller, once and for all.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -58,10 +59,9 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let result = match (committed, self.result) {
-            (Ok(()), Some(result)) => result,
-            (Ok(()), None) => Err(StoreError::Panicked),
-            (Err(error), _) => Err(error),
+        let result = match committed {
+            Ok(()) => self.result.unwrap_or(Err(StoreError::Panicked)),
+            Err(error) => Err(error),
         };
         // A caller that no longer waits has lost its connection; the write stands all the same.
         let _ = self.reply.send(result);
@@ -128,52 +128,54 @@ fn serve(
     }
 }
 
+/// Why nothing of a batch is on disk.
+enum Undone {
+    /// A closure failed after it had written something, or SQLite undid the transaction under it.
+    Closure,
+    /// The transaction could not be begun or committed.
+    Sql(rusqlite::Error),
+}
+
 fn commit_together(connection: &Connection, mut batch: Vec<Box<dyn Write>>) {
     match run_batch(connection, &mut batch) {
         Ok(()) => batch.into_iter().for_each(|write| write.answer(Ok(()))),
         // Nothing of the batch is on disk: each may still succeed, or fail, on its own.
         Err(_) if batch.len() > 1 => batch
             .into_iter()
-            .for_each(|write| commit_alone(connection, write)),
-        Err(error) => batch
+            .for_each(|write| commit_together(connection, vec![write])),
+        Err(Undone::Closure) => batch.into_iter().for_each(|write| write.answer(Ok(()))),
+        Err(Undone::Sql(error)) => batch
             .into_iter()
             .for_each(|write| write.answer(Err(StoreError::from_sql(&error)))),
     }
 }
 
-fn commit_alone(connection: &Connection, write: Box<dyn Write>) {
-    let mut batch = vec![write];
-    let committed = run_batch(connection, &mut batch);
-    for write in batch {
-        write.answer(committed.as_ref().copied().map_err(StoreError::from_sql));
-    }
+/// Runs all closures in one transaction and commits. After an error nothing of it is on disk.
+fn run_batch(connection: &Connection, batch: &mut [Box<dyn Write>]) -> Result<(), Undone> {
+    let begun = connection.prepare_cached("BEGIN IMMEDIATE");
+    begun
+        .and_then(|mut begin| begin.execute([]))
+        .map_err(Undone::Sql)?;
+    let ran = batch
+        .iter_mut()
+        .try_for_each(|write| run_one(connection, &mut **write));
+    ran.and_then(|()| commit(connection).map_err(Undone::Sql))
+        .inspect_err(|_| {
+            if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
+                fail_stop("the store can neither commit nor roll back");
+            }
+        })
 }
 
-/// Runs all closures in one transaction and commits. After an error nothing of it is on disk.
-fn run_batch(connection: &Connection, batch: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let ran = batch.iter_mut().try_for_each(|write| {
-        connection.prepare_cached("SAVEPOINT one")?.execute([])?;
-        let succeeded = write.run(connection);
-        if connection.is_autocommit() {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-                None,
-            ));
-        }
-        if !succeeded {
-            connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
-        }
-        connection
-            .prepare_cached("RELEASE one")?
-            .execute([])
-            .map(drop)
-    });
-    ran.and_then(|()| commit(connection)).inspect_err(|_| {
-        if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
-            fail_stop("the store can neither commit nor roll back");
-        }
-    })
+/// A closure that fails has no part in the transaction: either it has written nothing, or all is undone.
+fn run_one(connection: &Connection, write: &mut dyn Write) -> Result<(), Undone> {
+    let rows_before = connection.total_changes();
+    let succeeded = write.run(connection);
+    let has_written = connection.total_changes() != rows_before;
+    match connection.is_autocommit() || (has_written && !succeeded) {
+        true => Err(Undone::Closure),
+        false => Ok(()),
+    }
 }
 
 /// An I/O error at commit means that nobody knows what is on disk: the process ends, and the next
@@ -191,4 +193,63 @@ fn fail_stop(reason: &str) -> ! {
         "{reason}; the server ends here, and its next start recovers from what is on disk"
     );
     std::process::exit(EXIT_STORE_BROKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    //! From outside no closure can be made to panic.
+
+    use std::{path::Path, time::Duration};
+
+    use super::*;
+
+    fn writer(folder: &Path) -> Writer {
+        let connection = Connection::open(folder.join("w.db")).expect("it opens");
+        connection
+            .execute_batch("CREATE TABLE t (x)")
+            .expect("it is written");
+        let own = StateDir::own(folder).expect("nobody else has it");
+        Writer::start(connection, watch::Sender::new(0), Arc::new(own)).expect("a thread")
+    }
+
+    /// Writes 0 to 9 as one batch; 5 writes first, and then fails as `fail` does.
+    async fn write_ten(fail: fn() -> StoreError) -> (Vec<Result<(), StoreError>>, Vec<i64>) {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let writer = writer(folder.path());
+        let busy = writer.write(|_| {
+            // The ten are waiting when this is over, so they are one batch.
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(())
+        });
+        let writes = (0..10).map(|x| {
+            writer.write(move |connection| {
+                connection.execute("INSERT INTO t VALUES (?1)", [x])?;
+                if x == 5 { Err(fail()) } else { Ok(()) }
+            })
+        });
+        let (_, results) = tokio::join!(busy, futures_util::future::join_all(writes));
+        let read = |connection: &Connection| {
+            let mut rows = connection.prepare("SELECT x FROM t ORDER BY x")?;
+            let rows = rows.query_map([], |row| row.get(0))?;
+            Ok(rows.collect::<Result<Vec<i64>, _>>()?)
+        };
+        let rows = writer.write(read).await.expect("it is readable");
+        (results, rows)
+    }
+
+    #[tokio::test]
+    async fn a_closure_that_panics_takes_nothing_of_its_batch_with_it() {
+        let (results, rows) = write_ten(|| panic!("a bug")).await;
+        assert_eq!(results[5], Err(StoreError::Panicked));
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
+        assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    }
+
+    #[tokio::test]
+    async fn a_closure_that_fails_after_it_wrote_leaves_nothing_behind() {
+        let (results, rows) = write_ten(|| StoreError::Stale).await;
+        assert_eq!(results[5], Err(StoreError::Stale));
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
+        assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    }
 }
