@@ -124,7 +124,8 @@ fn settings(endpoint: &str, command: &str) -> String {
          [workspaces.main]\nwebhook_secrets = [{{ file = \"secret\" }}]\napi_key = {{ file = \"key\" }}\n\
          endpoint = \"{endpoint}\"\n\
          [executors.local]\nkind = \"local\"\nmax_running = 1\n\
-         [models.job]\nexecutor = \"local\"\ncommand = {command}\nexport = false\n"
+         [models.job]\nexecutor = \"local\"\ncommand = {command}\nexport = false\n\
+         max_queued = \"none\"\nmax_starts_per_day = \"none\"\n"
     )
 }
 

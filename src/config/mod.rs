@@ -145,6 +145,13 @@ pub struct ModelEntry {
     pub log_limit: u64,
     /// Jobs of this model that hold a slot at once; unlimited when none.
     pub max_running: Option<u32>,
+    /// Clicks are refused while this many jobs of this model wait; none if written `"none"`. Default 100.
+    #[serde(default)]
+    pub max_queued: Option<u32>,
+    /// Clicks are refused when this many jobs of this model were accepted within 24 hours; none if written
+    /// `"none"`. Default 100.
+    #[serde(default)]
+    pub max_starts_per_day: Option<u32>,
     /// Whether the run's data is exported for the command.
     pub export: bool,
 }

@@ -48,6 +48,7 @@ impl AcceptRuns for StoreIntake {
             actor: ACTOR.to_owned(),
             webhook: request.webhook,
             redelivery_window: self.redelivery_window,
+            limited: true,
         };
         let accepted = self.store.accept(new, Timestamp::now());
         let accepted = tokio::time::timeout(PATIENCE, accepted)
@@ -61,6 +62,9 @@ impl AcceptRuns for StoreIntake {
                     job_id: job.id,
                     model_type: job.entry.title,
                 });
+            }
+            Ok(Acceptance::OverLimit(limit)) => {
+                return Err(AcceptError::TooMany(limit.to_string()));
             }
             Err(error) => {
                 log(&error);

@@ -9,12 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Store, StoreError,
-    rows::{JOB_COLUMNS, job_from_row, json, millis, owe, to_json},
+    rows::{JOB_COLUMNS, job_from_row, json, millis, owe, to_json, too_far},
 };
 use crate::{
     config::ModelEntry,
     job::{Job, JobId, JobKind, JobState, ModelRunId, PROTOCOL, Progress, Report},
 };
+
+/// In milliseconds.
+const DAY: i64 = 24 * 3600 * 1000;
 
 /// A request to train a model run.
 #[derive(Debug, Clone)]
@@ -35,6 +38,9 @@ pub struct NewJob {
     pub webhook: Bytes,
     /// The same body within this time of its acceptance is a redelivery; zero for people, who mean it.
     pub redelivery_window: Duration,
+    /// Whether the model's spending limits hold: for a button that anybody may click, not for people who run
+    /// the server.
+    pub limited: bool,
 }
 
 /// What became of a request.
@@ -46,6 +52,23 @@ pub enum Acceptance {
     Duplicate(Job),
     /// The run has a live job of another model.
     OtherModel(Job),
+    /// A spending limit of the model is reached.
+    OverLimit(SpendingLimit),
+}
+
+/// What keeps a button from spending more than a team wants to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SpendingLimit {
+    /// `max_queued`: this many jobs of the model wait already.
+    #[error(
+        "{0} jobs of this model wait already, which is its max_queued: wait until some have begun, or cancel some"
+    )]
+    Queued(u32),
+    /// `max_starts_per_day`: this many were accepted within 24 hours; the next may be at that time.
+    #[error(
+        "this model was started {0} times within 24 hours, which is its max_starts_per_day: try again at {1:.0}"
+    )]
+    StartsPerDay(u32, Timestamp),
 }
 
 impl Store {
@@ -67,6 +90,9 @@ impl Store {
             }
             if let Some(job) = redelivered(connection, &new, &digest, now)? {
                 return Ok(Acceptance::Duplicate(job));
+            }
+            if let Some(limit) = reached_limit(connection, &new, now)? {
+                return Ok(Acceptance::OverLimit(limit));
             }
             insert(connection, &new, &digest, &entry_json, now).map(Acceptance::New)
         })
@@ -104,6 +130,37 @@ fn redelivered(
         .query_row(key, job_from_row)
         .optional()?;
     Ok(last.filter(|_| window > 0))
+}
+
+fn reached_limit(
+    connection: &Connection,
+    new: &NewJob,
+    now: Timestamp,
+) -> Result<Option<SpendingLimit>, StoreError> {
+    let entry = &new.entry;
+    if let Some(most) = entry.max_queued.filter(|_| new.limited) {
+        // No more is counted than matters.
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE model = ?1 \
+                   AND state IN ('accepted', 'exporting', 'queued') LIMIT ?2)";
+        let mut statement = connection.prepare_cached(sql)?;
+        let waiting: u32 = statement.query_row((&entry.slug, most), |row| row.get(0))?;
+        if waiting >= most {
+            return Ok(Some(SpendingLimit::Queued(most)));
+        }
+    }
+    let Some(most) = entry.max_starts_per_day.filter(|_| new.limited) else {
+        return Ok(None);
+    };
+    // A start that a clock has put into the future must not count for ever.
+    let sql = "SELECT accepted_at FROM jobs WHERE model = ?1 AND accepted_at BETWEEN ?2 AND ?3 \
+               ORDER BY accepted_at DESC LIMIT 1 OFFSET ?4";
+    let key = (&entry.slug, millis(now) - DAY, too_far(now), most - 1);
+    let mut statement = connection.prepare_cached(sql)?;
+    let first = statement
+        .query_row(key, |row| row.get::<_, i64>(0))
+        .optional()?;
+    let next = first.and_then(|first| Timestamp::from_millisecond(first + DAY + 1).ok());
+    Ok(next.map(|next| SpendingLimit::StartsPerDay(most, next)))
 }
 
 fn insert(

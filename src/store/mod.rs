@@ -27,7 +27,7 @@ use crate::job::IllegalChange;
 use readers::Readers;
 use writer::Writer;
 
-pub use accept::{Acceptance, NewJob};
+pub use accept::{Acceptance, NewJob, SpendingLimit};
 pub use backup::BackupError;
 pub use jobs::{Filter, TimelineRow};
 pub use leftovers::Leftover;

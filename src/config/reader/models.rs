@@ -16,6 +16,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const RUN_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 const CANCEL_GRACE: Duration = Duration::from_secs(30);
+const SPENDING: u32 = 100;
 const LOG_LIMIT: u64 = 64 << 20;
 const SMALLEST_LOG: u64 = 64 << 10;
 const LONGEST_TITLE: usize = 200;
@@ -79,6 +80,10 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         retry: retry(table),
         log_limit: log_limit(table),
         max_running: table.integer("max_running", 1..10_001),
+        max_queued: table.count_limit("max_queued").unwrap_or(Some(SPENDING)),
+        max_starts_per_day: table
+            .count_limit("max_starts_per_day")
+            .unwrap_or(Some(SPENDING)),
         export: table.boolean("export").unwrap_or(true),
     }
 }

@@ -126,6 +126,16 @@ impl Table {
         })
     }
 
+    /// A count from 1, or `"none"` for no limit: `Some(None)` then.
+    pub fn count_limit(&mut self, key: &str) -> Option<Option<u32>> {
+        let wanted = "a whole number from 1, or \"none\" for no limit";
+        self.take_as(key, wanted, |content| match content {
+            Content::Text(text) if text == "none" => Some(None),
+            Content::Integer(number) if number > 0 => u32::try_from(number).ok().map(Some),
+            _ => None,
+        })
+    }
+
     /// A duration: `"90s"`, `"2h"`.
     pub fn duration(&mut self, key: &str) -> Option<Duration> {
         self.take_as(

@@ -147,6 +147,7 @@ impl Admin {
             actor,
             webhook,
             redelivery_window: std::time::Duration::ZERO,
+            limited: false,
         };
         self.accept(new).await
     }

@@ -51,6 +51,7 @@ impl Admin {
             actor: checked_actor(start.actor)?,
             webhook: Bytes::from(webhook.to_string()),
             redelivery_window: Duration::ZERO,
+            limited: false,
         })
         .await
     }
@@ -65,6 +66,7 @@ impl Admin {
                     model_type: job.entry.title,
                 });
             }
+            Acceptance::OverLimit(limit) => return Err(ApiError::TooMany(limit.to_string())),
         };
         tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, actor = job.actor, duplicate, "started");
         let view = self.view(&job, &mut view::Fullness::default()).await?;

@@ -47,3 +47,22 @@ async fn an_unknown_model_is_refused_with_the_names_of_those_that_exist() {
     }
     assert!(jobs(&stack).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_over_a_spending_limit_gets_429_and_the_reason() {
+    let limit = "max_starts_per_day = 1";
+    let stack = Stack::start(&model("digits", "true", limit)).await;
+    let run = stack.new_run();
+    accepted(&post(&stack, &body_for(&run, "digits")).await);
+    let refusal = post(&stack, &body_for(&stack.new_run(), "digits")).await;
+    assert_eq!(
+        (refusal.status, refusal.error_code().as_str()),
+        (429, "too_many")
+    );
+    let reason = refusal.json()["error"]["message"].to_string();
+    assert!(reason.contains("max_starts_per_day"), "{reason}");
+    // Whoever runs the server is not held up.
+    let other = stack.new_run();
+    stack.trainhook(&["start", "digits", "--model-run", &other]);
+    stack.told(&other, "COMPLETE").await;
+}

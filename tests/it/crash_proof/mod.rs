@@ -40,7 +40,8 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 fn models() -> String {
-    let quickly = "retry = { max = 5, backoff = \"20ms\" }\ncancel_grace = \"100ms\"";
+    let quickly = "retry = { max = 5, backoff = \"20ms\" }\ncancel_grace = \"100ms\"\n\
+                   max_starts_per_day = \"none\"";
     let scripts = [
         ("quick", "true"),
         ("short", "sleep 0.1"),

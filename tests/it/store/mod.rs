@@ -1,5 +1,6 @@
 //! The store on a real file.
 
+mod limits;
 mod opening;
 mod outbox;
 mod queue;
@@ -70,5 +71,6 @@ fn request(run: &str, entry: ModelEntry) -> NewJob {
         actor: "a tester".to_owned(),
         webhook: Bytes::from(format!("{{\"modelRunId\":\"{run}\"}}")),
         redelivery_window: 10 * SECOND,
+        limited: true,
     }
 }

@@ -106,6 +106,7 @@ async fn reports_of_two_jobs_of_a_run_are_never_mixed() {
 async fn running_again(shelf: &Shelf) -> Job {
     let request = trainhook::store::NewJob {
         redelivery_window: std::time::Duration::ZERO,
+        limited: false,
         ..super::request("r1", entry())
     };
     let accepted = shelf

@@ -53,6 +53,7 @@ async fn of_ten_requests_at_once_for_one_run_one_begins_a_job() {
     assert_eq!(new.count(), 1);
     let ids = accepted.iter().map(|one| match one {
         Acceptance::New(job) | Acceptance::Duplicate(job) | Acceptance::OtherModel(job) => job.id,
+        Acceptance::OverLimit(limit) => panic!("{limit}"),
     });
     assert_eq!(ids.collect::<BTreeSet<_>>().len(), 1);
 }

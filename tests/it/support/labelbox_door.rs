@@ -198,6 +198,8 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         },
         log_limit: 0,
         max_running: None,
+        max_queued: None,
+        max_starts_per_day: None,
         export: false,
     }
 }
