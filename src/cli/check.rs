@@ -83,7 +83,10 @@ pub(super) fn print_mistakes(file: &Path, mistakes: &[Mistake]) {
 }
 
 /// Adds what the executors themselves find wrong with their tables, and what is only worth a warning.
-fn judge(mut parsed: Parsed, registry: &Registry) -> (Option<Config>, Vec<Mistake>, Vec<String>) {
+pub(super) fn judge(
+    mut parsed: Parsed,
+    registry: &Registry,
+) -> (Option<Config>, Vec<Mistake>, Vec<String>) {
     let mut mistakes = parsed.mistakes;
     let executors = registry.build(&mut parsed.executors, |_| Arc::default());
     let executors = executors.unwrap_or_else(|mut more| {

@@ -7,6 +7,7 @@ mod emulate;
 mod event;
 mod jobs;
 mod logging;
+mod reload;
 mod reports;
 mod send;
 mod serve;

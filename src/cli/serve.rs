@@ -1,17 +1,20 @@
 //! `trainhook serve`: the server, until somebody stops it.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use tokio::sync::watch;
 
-use super::{check, logging::LogFormat};
+use super::{check, logging::LogFormat, reload};
 use crate::{
     config::{self, Config, ExecutorEntry},
     executor::Registry,
     server::{Server, StartError},
 };
 
-/// Runs the server until SIGTERM or SIGINT; training jobs go on without it.
+/// Runs the server until SIGTERM or SIGINT; training jobs go on without it. SIGHUP reads the settings again.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Jobs outlive the server: stop it, replace it, start it again, and it finds them."
@@ -40,7 +43,7 @@ impl Args {
             Ok(runtime) => runtime,
             Err(error) => return fail(&format!("cannot start threads: {error}")),
         };
-        let served = runtime.block_on(serve(config, executors, registry));
+        let served = runtime.block_on(serve(&self.config, config, executors, registry));
         // What still waits in blocking calls may not hold up the end; everything acknowledged is on disk.
         runtime.shutdown_background();
         match served {
@@ -58,10 +61,7 @@ impl Args {
     }
 }
 
-fn read(
-    file: &std::path::Path,
-    registry: &Registry,
-) -> Result<(Config, Vec<ExecutorEntry>), ExitCode> {
+fn read(file: &Path, registry: &Registry) -> Result<(Config, Vec<ExecutorEntry>), ExitCode> {
     let parsed = config::read(file).map_err(|error| {
         fail(&error.to_string());
         ExitCode::from(2)
@@ -73,11 +73,13 @@ fn read(
 }
 
 async fn serve(
+    file: &Path,
     config: Config,
     executors: Vec<ExecutorEntry>,
     registry: &Registry,
 ) -> Result<(), StartError> {
     let shutdown = stop_signal();
+    let hangups = reload::hangups();
     let server = Server::start(config, executors, registry).await?;
     let addresses = server.addresses();
     tracing::info!(
@@ -85,6 +87,14 @@ async fn serve(
         addresses.labelbox,
         addresses.admin
     );
+    match hangups {
+        Ok(hangups) => {
+            let (file, settings) = (file.to_owned(), server.settings());
+            let reloads = reload::reload_at_each(hangups, file, settings, registry.clone());
+            tokio::spawn(reloads);
+        }
+        Err(error) => tracing::error!("SIGHUP will not reload the settings: {error}"),
+    }
     server.run(shutdown).await;
     tracing::info!("stopped; jobs that run go on, and the next start finds them");
     Ok(())

@@ -1,5 +1,6 @@
 //! `models.toml`, understood: every mistake reported at once, secrets only by reference.
 
+mod current;
 mod reader;
 mod secret;
 mod table;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::Cause;
 
+pub use current::Current;
 pub use reader::{Parsed, ReadError, parse, read};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use table::{Mistake, Table};
@@ -106,6 +108,23 @@ pub struct ExecutorEntry {
     pub lost_after: Duration,
     /// What is left of the table, for the executor's own `build`.
     pub table: Table,
+}
+
+impl ExecutorEntry {
+    /// Whether both tables say the same, wherever in the file they say it.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let settings = |entry: &Self| {
+            let table = entry.table.clone().plain();
+            (
+                entry.kind.clone(),
+                entry.max_running,
+                entry.lost_after,
+                table,
+            )
+        };
+        self.name == other.name && settings(self) == settings(other)
+    }
 }
 
 /// `[models.<slug>]`: a model type. Kept with each job as it stood at acceptance.

@@ -32,10 +32,11 @@ impl Reporter {
         let Some(delivery) = next.await? else {
             return Ok(());
         };
-        let Some(labelbox) = self.labelboxes.get(&run.workspace) else {
+        let labelboxes = self.labelboxes.get();
+        let parked_retry = self.config.get().reporting.parked_retry;
+        let Some(labelbox) = labelboxes.get(&run.workspace) else {
             let error = format!("workspace {} is not configured", run.workspace);
-            let settlement =
-                self.postpone(error, self.settings.parked_retry, Park::Run, false, false);
+            let settlement = self.postpone(error, parked_retry, Park::Run, false, false);
             return self
                 .store
                 .settle(&delivery, settlement, Timestamp::now())
@@ -139,7 +140,7 @@ impl Reporter {
         let may_overtake = lost.is_some_and(|at| {
             Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < AMBIGUOUS_WINDOW)
         });
-        let read_back_at = may_overtake.then(|| now + self.settings.read_back_after);
+        let read_back_at = may_overtake.then(|| now + self.config.get().reporting.read_back_after);
         Ok(Settlement::Delivered { note, read_back_at })
     }
 
@@ -150,7 +151,7 @@ impl Reporter {
         error: LabelboxError,
     ) -> Settlement {
         let backoff = RETRY_BACKOFF.delay_spread(delivery.failures + 1, spread(delivery));
-        let (text, parked) = (error.to_string(), self.settings.parked_retry);
+        let (text, parked) = (error.to_string(), self.config.get().reporting.parked_retry);
         let ambiguous = error.ambiguous;
         match error.class() {
             Class::Retry => {

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     backoff::rest_after,
-    config::ReportingConfig,
+    config::{Config, Current},
     job::{JobId, ModelRunId},
     labelbox::Labelbox,
     store::{Store, StoreError},
@@ -33,9 +33,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Reporter {
     store: Store,
-    labelboxes: BTreeMap<String, Labelbox>,
-    settings: ReportingConfig,
-    dashboard_url: Option<String>,
+    labelboxes: Current<BTreeMap<String, Labelbox>>,
+    config: Current<Config>,
     in_flight: Mutex<HashSet<(String, ModelRunId)>>,
     keys: Mutex<BTreeMap<String, Option<u64>>>,
 }
@@ -45,16 +44,14 @@ impl Reporter {
     #[must_use]
     pub fn new(
         store: Store,
-        labelboxes: BTreeMap<String, Labelbox>,
-        settings: ReportingConfig,
-        dashboard_url: Option<String>,
+        labelboxes: Current<BTreeMap<String, Labelbox>>,
+        config: Current<Config>,
     ) -> Self {
         let (in_flight, keys) = (Mutex::default(), Mutex::default());
         Self {
             store,
             labelboxes,
-            settings,
-            dashboard_url,
+            config,
             in_flight,
             keys,
         }
@@ -161,15 +158,15 @@ impl Reporter {
 
     /// A key file that changed makes its workspace's reports due at once.
     async fn notice_new_keys(&self) -> Result<(), StoreError> {
-        for (workspace, labelbox) in self.labelboxes.clone() {
-            let now = fingerprint(&labelbox).await;
+        for (workspace, labelbox) in self.labelboxes.get().iter() {
+            let now = fingerprint(labelbox).await;
             let before = self.keys().insert(workspace.clone(), now);
             if before.is_some_and(|before| before != now) {
                 tracing::info!(
                     workspace,
                     "the API key has changed: its reports are tried again now"
                 );
-                self.store.unpark_workspace(workspace).await?;
+                self.store.unpark_workspace(workspace.clone()).await?;
             }
         }
         Ok(())
@@ -177,9 +174,9 @@ impl Reporter {
 
     /// The link to a job, if people can see it somewhere.
     fn link(&self, job: JobId) -> Option<String> {
-        self.dashboard_url
-            .as_ref()
-            .map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
+        let config = self.config.get();
+        let url = config.server.dashboard_url.as_ref();
+        url.map(|url| format!("{}/jobs/{job}", url.trim_end_matches('/')))
     }
 }
 

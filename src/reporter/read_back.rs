@@ -12,8 +12,9 @@ impl Reporter {
     /// Reads back a final that an older, late update may have overtaken; owes it again if so.
     pub(super) async fn read_back(&self, read: &Delivery) -> Result<(), StoreError> {
         let now = Timestamp::now();
-        let later = now + self.settings.read_back_after;
-        let Some(labelbox) = self.labelboxes.get(&read.workspace) else {
+        let later = now + self.config.get().reporting.read_back_after;
+        let labelboxes = self.labelboxes.get();
+        let Some(labelbox) = labelboxes.get(&read.workspace) else {
             return self.store.postpone_read_back(read, later).await;
         };
         match labelbox.read_pipeline(&read.model_run_id).await {

@@ -99,7 +99,7 @@ impl EngineLoop {
             tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, "running");
         }
         let news = look.events.offset != job.events_offset;
-        let interval = self.context.report_interval;
+        let interval = self.context.config.get().reporting.interval;
         let due = self.with_memory(&job, |memory| memory.may_report(news, interval));
         changes.extend(self.progress_after(&job, look.events, due).await);
         if !changes.is_empty() {

@@ -98,7 +98,7 @@ impl EngineLoop {
             EnvValue::Secret(reference) => Some(reference.clone()),
             EnvValue::Text(_) => None,
         });
-        let (of_model, secrets) = (of_model.collect::<Vec<_>>(), self.context.secrets.clone());
+        let (of_model, secrets) = (of_model.collect::<Vec<_>>(), self.context.secrets.get());
         let redacted = tokio::task::spawn_blocking(move || secrets.redact(&of_model, text));
         redacted.await.unwrap_or_else(|error| {
             tracing::error!(job_id = %job.id, "a text could not be searched for secrets: {error}");

@@ -15,7 +15,11 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{sync::Notify, task::JoinSet};
 
-use crate::{executor::Executor, store::Store};
+use crate::{
+    config::{Config, Current},
+    executor::Executor,
+    store::Store,
+};
 use engine_loop::EngineLoop;
 
 pub use secrets::Secrets;
@@ -51,10 +55,10 @@ pub struct Context {
     pub boot_id: String,
     /// This machine.
     pub machine_id: String,
-    /// Progress is told to Labelbox at most this often.
-    pub report_interval: Duration,
+    /// The settings in force.
+    pub config: Current<Config>,
     /// Never to be seen in a reason that a job leaves behind.
-    pub secrets: Secrets,
+    pub secrets: Current<Secrets>,
 }
 
 /// Runs the loops of all engines until the returned future is dropped.

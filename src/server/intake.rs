@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
+    config::{Config, Current},
     http::labelbox::{AcceptError, AcceptRuns, Accepted, RunRequest},
     store::{Acceptance, NewJob, Store, StoreError},
 };
@@ -24,15 +25,12 @@ const ACTOR: &str = "labelbox";
 #[derive(Debug)]
 pub(super) struct StoreIntake {
     store: Store,
-    redelivery_window: Duration,
+    config: Current<Config>,
 }
 
 impl StoreIntake {
-    pub(super) fn boxed(store: Store, redelivery_window: Duration) -> Arc<dyn AcceptRuns> {
-        Arc::new(Self {
-            store,
-            redelivery_window,
-        })
+    pub(super) fn boxed(store: Store, config: Current<Config>) -> Arc<dyn AcceptRuns> {
+        Arc::new(Self { store, config })
     }
 }
 
@@ -47,7 +45,7 @@ impl AcceptRuns for StoreIntake {
             parent: None,
             actor: ACTOR.to_owned(),
             webhook: request.webhook,
-            redelivery_window: self.redelivery_window,
+            redelivery_window: self.config.get().server.redelivery_window,
             limited: true,
         };
         let accepted = self.store.accept(new, Timestamp::now());

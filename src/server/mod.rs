@@ -2,6 +2,7 @@
 
 mod admin_files;
 mod intake;
+mod settings;
 mod start;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -9,14 +10,12 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    config::Config,
     http::{
         admin::{Admin, AdminToken, admin_routes},
         body::BodyLimits,
-        labelbox::{WorkspaceRoutes, labelbox_routes},
+        labelbox::labelbox_routes,
         listener,
     },
-    labelbox::Labelbox,
     reporter::Reporter,
     scheduler::{self, Context, Engine},
     store::Store,
@@ -26,6 +25,7 @@ use admin_files::ServerFile;
 use intake::StoreIntake;
 
 pub use admin_files::{ServerInfo, admin_token_path, read_server_info};
+pub use settings::Settings;
 pub use start::{ExecutorMistakes, StartError, build_engines};
 
 /// How long the last connections may take beyond the listeners' own grace.
@@ -34,10 +34,9 @@ const SHUTDOWN_SLACK: Duration = Duration::from_secs(2);
 /// A server that has everything it needs: the store, its executors, its two listeners.
 #[derive(Debug)]
 pub struct Server {
-    config: Config,
+    settings: Settings,
     store: Store,
     engines: BTreeMap<String, Engine>,
-    routes: Vec<WorkspaceRoutes>,
     scheduling: Context,
     listeners: Listeners,
     token: AdminToken,
@@ -74,20 +73,26 @@ impl Server {
         &self.store
     }
 
+    /// Its settings, which a reload replaces while it runs.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
     /// Serves until `shutdown` turns true: then takes nothing new, finishes answering, and leaves jobs running.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
-        let labelboxes = labelboxes(&self.config);
+        let config = self.settings.config.get();
+        let labelboxes = self.settings.labelboxes.clone();
         let mut actors = JoinSet::new();
         actors.spawn(scheduler::run(
             self.scheduling.clone(),
             self.engines.clone(),
         ));
-        let jobs_dir = self.config.server.jobs_dir.clone();
+        let jobs_dir = config.server.jobs_dir.clone();
         actors.spawn(Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone()).run());
-        let link = self.config.server.dashboard_url.clone();
-        let reporting = self.config.reporting.clone();
-        actors.spawn(Reporter::new(self.store.clone(), labelboxes, reporting, link).run());
-        let grace = self.config.server.shutdown_grace + SHUTDOWN_SLACK;
+        let current = self.settings.config.clone();
+        actors.spawn(Reporter::new(self.store.clone(), labelboxes, current).run());
+        let grace = config.server.shutdown_grace + SHUTDOWN_SLACK;
         let mut stopping = shutdown.clone();
         let mut listening = self.listen(shutdown);
         tokio::select! {
@@ -102,7 +107,8 @@ impl Server {
     }
 
     fn listen(self, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
-        let server = &self.config.server;
+        let config = self.settings.config.get();
+        let server = &config.server;
         let limits = listener::Limits {
             header_timeout: server.header_timeout,
             max_connections: server.max_connections,
@@ -112,15 +118,15 @@ impl Server {
             size: server.max_body,
             time: server.body_timeout,
         };
-        let intake = StoreIntake::boxed(self.store.clone(), server.redelivery_window);
-        let labelbox = labelbox_routes(self.routes, intake, body);
+        let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
+        let labelbox = labelbox_routes(self.settings.routes, intake, body);
         let slots = self
             .engines
             .values()
             .map(|engine| (engine.name.clone(), engine.max_running));
         let admin = Admin::new(
             self.store.clone(),
-            &self.config,
+            self.settings.config,
             slots.collect(),
             self.token,
         );
@@ -139,17 +145,4 @@ impl Server {
         });
         listening
     }
-}
-
-/// One client a workspace.
-fn labelboxes(config: &Config) -> BTreeMap<String, Labelbox> {
-    let timeout = config.reporting.timeout;
-    let client = |workspace: &crate::config::Workspace| {
-        Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
-    };
-    config
-        .workspaces
-        .iter()
-        .map(|workspace| (workspace.name.clone(), client(workspace)))
-        .collect()
 }

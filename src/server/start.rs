@@ -8,17 +8,14 @@ use tokio::sync::Notify;
 use super::{
     Addresses, Listeners, Server,
     admin_files::{ServerFile, ServerInfo, admin_token},
+    settings::Settings,
 };
 use crate::{
     config::{Config, ExecutorEntry, Mistake, SecretError},
     executor::{Registry, never_fitting},
-    http::{
-        labelbox::WorkspaceRoutes,
-        listener::{self, BindError},
-    },
+    http::listener::{self, BindError},
     process,
-    scheduler::{Context, Engine, Secrets},
-    signature::WebhookSecrets,
+    scheduler::{Context, Engine},
     store::{OpenError, Store, StoreError},
 };
 
@@ -72,7 +69,7 @@ impl Server {
         registry: &Registry,
     ) -> Result<Self, StartError> {
         let engines = engines(&config, executors, registry.clone()).await?;
-        let (routes, secrets) = workspaces(&config)?;
+        let settings = Settings::new(config.clone())?;
         let listeners = listen(&config).await?;
         let state_dir = config.server.state_dir.clone();
         let store = tokio::task::spawn_blocking(move || Store::open(&state_dir));
@@ -94,14 +91,13 @@ impl Server {
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook")),
             boot_id: process::boot_id(),
             machine_id: process::machine_id(),
-            report_interval: config.reporting.interval,
-            secrets,
+            config: settings.config.clone(),
+            secrets: settings.secrets.clone(),
         };
         Ok(Self {
-            config,
+            settings,
             store,
             engines,
-            routes,
             scheduling,
             listeners,
             token,
@@ -155,39 +151,6 @@ pub fn build_engines(
         Some((entry.name.clone(), engine))
     });
     Ok(engines.collect())
-}
-
-/// The routes of each workspace, and all secrets that must never be seen in a job's words.
-fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartError> {
-    let (mut routes, mut all) = (Vec::new(), Secrets::default());
-    for workspace in &config.workspaces {
-        let unreadable = |source| StartError::Secret {
-            workspace: workspace.name.clone(),
-            source,
-        };
-        let references = workspace.webhook_secrets.iter();
-        let secrets = references
-            .map(|secret| secret.read())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(unreadable)?;
-        all.references.extend(workspace.webhook_secrets.clone());
-        all.references.push(workspace.api_key.clone());
-        all.at_start.extend(secrets.iter().cloned());
-        match workspace.api_key.read() {
-            Ok(key) => all.at_start.push(key),
-            // Requests are taken all the same: jobs wait, loudly, until the key is there.
-            Err(error) => tracing::error!(
-                workspace = workspace.name,
-                "the API key cannot be read: {error}"
-            ),
-        }
-        routes.push(WorkspaceRoutes::new(
-            workspace,
-            &config.models,
-            WebhookSecrets::new(secrets),
-        ));
-    }
-    Ok((routes, all))
 }
 
 async fn listen(config: &Config) -> Result<Listeners, StartError> {

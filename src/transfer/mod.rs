@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     backoff::{Backoff, rest_after},
+    config::Current,
     job::{Cause, Change, Job, JobId, JobState},
     job_dir::JobDir,
     labelbox::Labelbox,
@@ -39,7 +40,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 pub struct Transfer {
     store: Store,
     jobs_dir: PathBuf,
-    labelboxes: BTreeMap<String, Labelbox>,
+    labelboxes: Current<BTreeMap<String, Labelbox>>,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
 }
@@ -56,7 +57,11 @@ enum Answer {
 impl Transfer {
     /// Takes the clients by the names of their workspaces.
     #[must_use]
-    pub fn new(store: Store, jobs_dir: PathBuf, labelboxes: BTreeMap<String, Labelbox>) -> Self {
+    pub fn new(
+        store: Store,
+        jobs_dir: PathBuf,
+        labelboxes: Current<BTreeMap<String, Labelbox>>,
+    ) -> Self {
         Self {
             store,
             jobs_dir,
@@ -161,7 +166,8 @@ impl Transfer {
 
     async fn ask_labelbox(&self, job: &Job) -> Answer {
         let run = &job.model_run_id;
-        let Some(labelbox) = self.labelboxes.get(&job.workspace) else {
+        let labelboxes = self.labelboxes.get();
+        let Some(labelbox) = labelboxes.get(&job.workspace) else {
             let reason = format!("workspace {} is not configured", job.workspace);
             return Answer::Later(reason, None);
         };

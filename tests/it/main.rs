@@ -25,6 +25,7 @@ mod labelbox_client;
 mod local_executor;
 mod people;
 mod processes;
+mod reload;
 mod reporting;
 mod retries;
 mod server_process;

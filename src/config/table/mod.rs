@@ -199,6 +199,14 @@ impl Table {
         Some(value.content.plain())
     }
 
+    /// What nobody has taken yet, without its lines.
+    pub(super) fn plain(self) -> toml::Table {
+        let entries = self.values.into_iter();
+        entries
+            .map(|(key, value)| (key, value.content.plain()))
+            .collect()
+    }
+
     /// Takes over the mistakes of a table that was taken out of this one, unknown keys included.
     pub fn adopt(&mut self, mut table: Self) {
         self.mistakes.append(&mut table.finish());

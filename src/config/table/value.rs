@@ -47,11 +47,7 @@ impl Content {
                 let values = values.into_iter().map(|value| value.content.plain());
                 values.collect::<Vec<_>>().into()
             }
-            Self::Table(table) => {
-                let entries = table.values.into_iter();
-                let plain = entries.map(|(key, value)| (key, value.content.plain()));
-                toml::Value::Table(plain.collect())
-            }
+            Self::Table(table) => toml::Value::Table(table.plain()),
         }
     }
 }

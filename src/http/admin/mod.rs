@@ -25,7 +25,7 @@ use super::{
     error::{ApiError, answer_rejection},
 };
 use crate::{
-    config::{Config, ModelEntry},
+    config::{Config, Current},
     store::Store,
 };
 use parameters::Parameters;
@@ -36,8 +36,7 @@ pub use guard::AdminToken;
 #[derive(Debug)]
 pub struct Admin {
     store: Store,
-    models: Vec<Arc<ModelEntry>>,
-    workspaces: Vec<(String, Option<Vec<String>>)>,
+    config: Current<Config>,
     slots: BTreeMap<String, u32>,
     jobs_dir: PathBuf,
     token: AdminToken,
@@ -48,19 +47,15 @@ impl Admin {
     #[must_use]
     pub fn new(
         store: Store,
-        config: &Config,
+        config: Current<Config>,
         slots: BTreeMap<String, u32>,
         token: AdminToken,
     ) -> Self {
-        let offered = config.workspaces.iter();
         Self {
             store,
-            models: config.models.iter().cloned().map(Arc::new).collect(),
-            workspaces: offered
-                .map(|workspace| (workspace.name.clone(), workspace.models.clone()))
-                .collect(),
+            jobs_dir: config.get().server.jobs_dir.clone(),
+            config,
             slots,
-            jobs_dir: config.server.jobs_dir.clone(),
             token,
         }
     }

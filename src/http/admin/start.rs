@@ -77,10 +77,11 @@ impl Admin {
     }
 
     fn choose_workspace(&self, asked: Option<String>) -> Result<String, ApiError> {
-        let names: Vec<&str> = self
+        let config = self.config.get();
+        let names: Vec<&str> = config
             .workspaces
             .iter()
-            .map(|(name, _)| name.as_str())
+            .map(|workspace| workspace.name.as_str())
             .collect();
         let there_are = || format!("those that exist: {}", names.join(", "));
         match (asked, names.as_slice()) {
@@ -103,27 +104,32 @@ impl Admin {
         asked: &str,
         workspace: &str,
     ) -> Result<Arc<ModelEntry>, ApiError> {
-        let offered = self.workspaces.iter().find(|(name, _)| name == workspace);
-        let offers = |model: &&Arc<ModelEntry>| match offered {
-            Some((_, Some(slugs))) => slugs.contains(&model.slug),
-            Some((_, None)) => true,
-            None => false,
+        let config = self.config.get();
+        let mut workspaces = config.workspaces.iter();
+        let offered = workspaces.find(|other| other.name == workspace);
+        let offers = |model: &&ModelEntry| {
+            offered.is_some_and(|workspace| match &workspace.models {
+                Some(slugs) => slugs.contains(&model.slug),
+                None => true,
+            })
         };
-        let models: Vec<&Arc<ModelEntry>> = self.models.iter().filter(offers).collect();
+        let models: Vec<&ModelEntry> = config.models.iter().filter(offers).collect();
         let found = models
             .iter()
             .find(|model| model.slug == asked || model.title == asked);
-        found.map(|model| Arc::clone(model)).ok_or_else(|| {
-            let slugs: Vec<&str> = models.iter().map(|model| model.slug.as_str()).collect();
-            let offered = if slugs.is_empty() {
-                "is none".to_owned()
-            } else {
-                format!("are: {}", slugs.join(", "))
-            };
-            ApiError::UnknownModelType {
-                asked: asked.chars().take(100).collect(),
-                offered,
-            }
-        })
+        found
+            .map(|model| Arc::new((*model).clone()))
+            .ok_or_else(|| {
+                let slugs: Vec<&str> = models.iter().map(|model| model.slug.as_str()).collect();
+                let offered = if slugs.is_empty() {
+                    "is none".to_owned()
+                } else {
+                    format!("are: {}", slugs.join(", "))
+                };
+                ApiError::UnknownModelType {
+                    asked: asked.chars().take(100).collect(),
+                    offered,
+                }
+            })
     }
 }

@@ -21,7 +21,7 @@ use super::{
     body::BodyLimits,
     error::{ApiError, answer_rejection},
 };
-use crate::job::ModelRunId;
+use crate::{config::Current, job::ModelRunId};
 
 pub use intake::{AcceptError, AcceptRuns, Accepted, RunRequest};
 pub use workspace::WorkspaceRoutes;
@@ -29,7 +29,7 @@ pub use workspace::WorkspaceRoutes;
 /// Labelbox's routes for all `workspaces`: an endpoint belongs to the workspace whose path is all that precedes it.
 #[must_use]
 pub fn labelbox_routes(
-    workspaces: Vec<WorkspaceRoutes>,
+    workspaces: Current<Vec<WorkspaceRoutes>>,
     intake: Arc<dyn AcceptRuns>,
     limits: BodyLimits,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
@@ -54,7 +54,7 @@ pub fn labelbox_routes(
 /// Everything behind the routes.
 #[derive(Debug)]
 struct Door {
-    workspaces: Vec<WorkspaceRoutes>,
+    workspaces: Current<Vec<WorkspaceRoutes>>,
     intake: Arc<dyn AcceptRuns>,
     limits: BodyLimits,
 }
@@ -74,12 +74,15 @@ impl<E: Into<ApiError>> From<E> for Refusal {
     }
 }
 
-impl Door {
-    fn find(&self, path: &str) -> Option<(&WorkspaceRoutes, Endpoint)> {
-        let mut workspaces = self.workspaces.iter();
-        workspaces.find_map(|workspace| Some((workspace, workspace.endpoint(path)?)))
-    }
+fn find<'a>(
+    workspaces: &'a [WorkspaceRoutes],
+    path: &str,
+) -> Option<(&'a WorkspaceRoutes, Endpoint)> {
+    let mut workspaces = workspaces.iter();
+    workspaces.find_map(|workspace| Some((workspace, workspace.endpoint(path)?)))
+}
 
+impl Door {
     async fn answer<S, B>(
         &self,
         method: &Method,
@@ -91,7 +94,8 @@ impl Door {
         S: Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf + Send,
     {
-        let Some((workspace, endpoint)) = self.find(path) else {
+        let workspaces = self.workspaces.get();
+        let Some((workspace, endpoint)) = find(&workspaces, path) else {
             return ApiError::NotFound.into_response();
         };
         let answer = async {

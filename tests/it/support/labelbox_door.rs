@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 use trainhook::{
-    config::{ModelEntry, Resources, Retry, Secret, SecretRef, Workspace},
+    config::{Current, ModelEntry, Resources, Retry, Secret, SecretRef, Workspace},
     http::{
         body::BodyLimits,
         labelbox::{
@@ -105,7 +105,7 @@ impl Door {
             size: MAX_BODY,
             time: settings.body_time,
         };
-        let routes = labelbox_routes(workspaces, intake.clone(), body_limits);
+        let routes = labelbox_routes(Current::new(workspaces), intake.clone(), body_limits);
         let listener = bind("127.0.0.1:0".parse().expect("an address"))
             .await
             .expect("a listener");
