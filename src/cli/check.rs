@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    config::{self, Config, Mistake, Parsed, SecretRef},
+    config::{self, Config, Mistake, Parsed},
     executor::{Registry, never_fitting},
 };
 
@@ -96,7 +96,7 @@ pub(super) fn judge(
     });
     let config = parsed.config.filter(|_| mistakes.is_empty());
     let warnings = config.as_ref().map(|config| {
-        let mut warnings = unreadable_secrets(config);
+        let mut warnings = config.warnings();
         warnings.extend(never_fitting(&config.models, &executors));
         warnings
     });
@@ -129,17 +129,6 @@ fn praise(file: &Path, config: &Config, warnings: &[String]) {
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
-}
-
-/// A file may be checked on another machine than the one it is for, so these are no mistakes.
-fn unreadable_secrets(config: &Config) -> Vec<String> {
-    let mut unreadable = Vec::new();
-    for workspace in &config.workspaces {
-        let secrets = workspace.webhook_secrets.iter().chain([&workspace.api_key]);
-        let errors = secrets.map(SecretRef::read).filter_map(Result::err);
-        unreadable.extend(errors.map(|error| format!("workspace {}: {error}", workspace.name)));
-    }
-    unreadable
 }
 
 fn titles(config: &Config) -> Vec<&str> {

@@ -1,10 +1,12 @@
 //! `models.toml`, understood: every mistake reported at once, secrets only by reference.
 
+mod access;
 mod current;
 mod reader;
 mod secret;
 mod table;
 mod units;
+mod warnings;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::Cause;
 
+pub use access::Access;
 pub use current::Current;
 pub use reader::{Parsed, ReadError, parse, read};
 pub use secret::{Secret, SecretError, SecretRef};
@@ -45,6 +48,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where people and the command line reach us. Default `127.0.0.1:8081`.
     pub admin_listen: SocketAddr,
+    /// Who may send requests there.
+    pub access: Access,
+    /// Set if that listener speaks TLS itself.
+    pub tls: Option<TlsFiles>,
     /// The database; a local disk. Default `state`.
     pub state_dir: PathBuf,
     /// The job directories; may be a shared file system. Default `jobs`.
@@ -63,6 +70,15 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
     /// Where people can see a job; a link `<dashboard_url>/jobs/<id>` goes into failure messages.
     pub dashboard_url: Option<String>,
+}
+
+/// `[server.tls]`: files in PEM, read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and those that lead to its root, in that order.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
 }
 
 /// `[reporting]`: how Labelbox is kept truthful.
@@ -87,6 +103,8 @@ pub struct Workspace {
     pub path: String,
     /// Any of them may sign: rotation without downtime.
     pub webhook_secrets: Vec<SecretRef>,
+    /// Requests need no signature; only if asked for by name, and then there are no secrets.
+    pub unsigned: bool,
     /// The key for Labelbox's API.
     pub api_key: SecretRef,
     /// Labelbox's GraphQL address. Default `https://api.labelbox.com/graphql`.

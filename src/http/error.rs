@@ -1,6 +1,6 @@
 //! Why a request is refused. The only place that knows which status each refusal has.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::IpAddr, time::Duration};
 
 use serde_json::json;
 use warp::{
@@ -36,6 +36,11 @@ pub enum ApiError {
     /// The request comes from where it must not come from.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The sender's address is not among those that may send.
+    #[error(
+        "requests are not taken from {0}: see server.allow and server.trusted_proxies in models.toml"
+    )]
+    ForeignSender(IpAddr),
     /// The body is not JSON by its own words.
     #[error("send Content-Type: application/json")]
     NotJson,
@@ -95,7 +100,7 @@ impl ApiError {
                 StatusCode::NOT_FOUND
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ForeignSender(_) => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Signature(_) => StatusCode::UNAUTHORIZED,
@@ -118,6 +123,7 @@ impl ApiError {
             Self::NotFound | Self::NoSuch(_) => "not_found",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden(_) => "forbidden",
+            Self::ForeignSender(_) => "foreign_sender",
             Self::NotJson => "not_json",
             Self::AlreadyEnded(_) => "already_ended",
             Self::StillLive(_) => "still_live",

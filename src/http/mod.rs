@@ -10,3 +10,4 @@ pub mod error;
 pub mod labelbox;
 pub mod listener;
 mod socket;
+pub mod visits;

@@ -5,7 +5,7 @@ mod intake;
 mod settings;
 mod start;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -13,8 +13,9 @@ use crate::{
     http::{
         admin::{Admin, AdminToken, admin_routes},
         body::BodyLimits,
-        labelbox::labelbox_routes,
+        labelbox::{Door, labelbox_routes},
         listener,
+        visits::Visits,
     },
     reporter::Reporter,
     scheduler::{self, Context, Engine},
@@ -119,7 +120,14 @@ impl Server {
             time: server.body_timeout,
         };
         let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
-        let labelbox = labelbox_routes(self.settings.routes, intake, body);
+        let visits = Arc::<Visits>::default();
+        let labelbox = labelbox_routes(Door {
+            workspaces: self.settings.routes,
+            access: self.settings.access,
+            intake,
+            limits: body,
+            visits: Arc::clone(&visits),
+        });
         let slots = self
             .engines
             .values()
@@ -128,6 +136,7 @@ impl Server {
             self.store.clone(),
             self.settings.config,
             slots.collect(),
+            visits,
             self.token,
         );
         let admin = admin_routes(admin, body);

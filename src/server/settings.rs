@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::StartError;
 use crate::{
-    config::{Config, Current, ExecutorEntry, ServerConfig},
+    config::{Access, Config, Current, ExecutorEntry, ServerConfig},
     http::labelbox::WorkspaceRoutes,
     labelbox::Labelbox,
     scheduler::Secrets,
@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(super) config: Current<Config>,
+    pub(super) access: Current<Access>,
     pub(super) routes: Current<Vec<WorkspaceRoutes>>,
     pub(super) labelboxes: Current<BTreeMap<String, Labelbox>>,
     pub(super) secrets: Current<Secrets>,
@@ -26,6 +27,7 @@ impl Settings {
         let (routes, secrets) = workspaces(&config)?;
         Ok(Self {
             labelboxes: Current::new(labelboxes(&config)),
+            access: Current::new(config.server.access.clone()),
             routes: Current::new(routes),
             secrets: Current::new(secrets),
             config: Current::new(config),
@@ -43,6 +45,7 @@ impl Settings {
         let (routes, secrets) = workspaces(&config)?;
         let kept = keep_fixed(&old, &mut config);
         self.labelboxes.replace(labelboxes(&config));
+        self.access.replace(config.server.access.clone());
         self.routes.replace(routes);
         self.secrets.replace(secrets);
         self.config.replace(config);
@@ -65,6 +68,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     keep!(
         listen,
         admin_listen,
+        tls,
         state_dir,
         jobs_dir,
         max_body,

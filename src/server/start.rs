@@ -106,7 +106,7 @@ impl Server {
     }
 }
 
-/// The engines of the file; models that none of them can ever serve are told in the log.
+/// The engines of the file; what is doubtful in it is told in the log.
 async fn engines(
     config: &Config,
     executors: Vec<ExecutorEntry>,
@@ -118,7 +118,13 @@ async fn engines(
     let executor =
         |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.executor));
     let executors = engines.iter().map(executor).collect();
-    for warning in never_fitting(&config.models, &executors) {
+    let weak = tokio::task::spawn_blocking({
+        let config = config.clone();
+        move || config.warnings()
+    });
+    let mut warnings = weak.await.map_err(|_| StoreError::Panicked)?;
+    warnings.extend(never_fitting(&config.models, &executors));
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
     Ok(engines)

@@ -1,6 +1,7 @@
 //! Tests over real sockets, processes and files; one module a subject.
 
 mod acceptance;
+mod access;
 mod admin;
 mod big_log;
 mod check;

@@ -2,6 +2,7 @@
 
 mod list;
 mod logs;
+mod rejected;
 mod show;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Action {
     Cancel(Wish),
     /// Starts a job that has ended once more, as a new job
     Retry(Wish),
+    /// Lists the last requests that were refused, and why
+    Rejected(rejected::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,6 +66,7 @@ impl Args {
                 Action::Logs(args) => args.run(&client).await,
                 Action::Cancel(wish) => wish.cancel(&client).await,
                 Action::Retry(wish) => wish.retry(&client).await,
+                Action::Rejected(args) => args.run(&client).await,
             }
         })
     }

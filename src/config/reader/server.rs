@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use crate::config::{ReportingConfig, ServerConfig, Table};
+use ipnet::IpNet;
+
+use crate::config::{Access, ReportingConfig, ServerConfig, Table, TlsFiles, access::parse_nets};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -10,12 +12,17 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
     let mut table = root.table("server").unwrap_or_default();
     let listen = address(&mut table, "listen", 8080);
     let admin_listen = address(&mut table, "admin_listen", 8081);
+    let access = Access {
+        allow: nets(&mut table, "allow"),
+        trusted_proxies: nets(&mut table, "trusted_proxies").unwrap_or_default(),
+    };
+    let tls = tls(&mut table, base);
     let plain_http = table.boolean("plain_http").unwrap_or(false);
-    if !listen.ip().is_loopback() && !plain_http {
+    if !listen.ip().is_loopback() && !plain_http && tls.is_none() {
         table.mistake(
             "listen",
             "is reachable from other machines by plain HTTP: listen on 127.0.0.1 behind a proxy with TLS, \
-             or write plain_http = true if that is wanted",
+             give certificates in [server.tls], or write plain_http = true if that is wanted",
         );
     }
     if !admin_listen.ip().is_loopback() {
@@ -42,6 +49,8 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
     let server = ServerConfig {
         listen,
         admin_listen,
+        access,
+        tls,
         state_dir,
         jobs_dir,
         max_body: table.size("max_body").unwrap_or(1 << 20),
@@ -61,6 +70,35 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
     }
     root.adopt(table);
     server
+}
+
+/// Addresses and networks; none if the key is not there.
+fn nets(table: &mut Table, key: &str) -> Option<Vec<IpNet>> {
+    let texts = table.strings(key)?;
+    let mut nets = Vec::new();
+    for text in texts {
+        match parse_nets(&text) {
+            Some(mut found) => nets.append(&mut found),
+            None => table.mistake(
+                key,
+                format!(
+                    "{text:?} is no address: write \"192.0.2.7\", \"10.0.0.0/8\", or \"labelbox\" for Labelbox's own"
+                ),
+            ),
+        }
+    }
+    Some(nets)
+}
+
+fn tls(table: &mut Table, base: &Path) -> Option<TlsFiles> {
+    let mut given = table.table("tls")?;
+    let cert = given.required_string("cert");
+    let key = given.required_string("key");
+    table.adopt(given);
+    Some(TlsFiles {
+        cert: base.join(cert?),
+        key: base.join(key?),
+    })
 }
 
 pub(super) fn reporting(root: &mut Table) -> ReportingConfig {

@@ -23,7 +23,17 @@ pub(super) fn workspaces(
             );
             table.mistake("path", text);
         }
-        let webhook_secrets = webhook_secrets(&mut table, base);
+        let unsigned = table.boolean("unsigned").unwrap_or(false);
+        let webhook_secrets = match (unsigned, table.has("webhook_secrets")) {
+            (true, false) => Vec::new(),
+            _ => webhook_secrets(&mut table, base),
+        };
+        if unsigned && !webhook_secrets.is_empty() {
+            table.mistake(
+                "unsigned",
+                "contradicts webhook_secrets: take one of them away",
+            );
+        }
         if !table.has("api_key") {
             table.mistake(
                 "api_key",
@@ -39,6 +49,7 @@ pub(super) fn workspaces(
             name,
             path,
             webhook_secrets,
+            unsigned,
             api_key,
             endpoint,
             models: offered,

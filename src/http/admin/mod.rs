@@ -6,6 +6,7 @@ mod parameters;
 mod reports;
 mod start;
 mod view;
+mod visits;
 
 use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc};
 
@@ -23,6 +24,7 @@ use super::{
     answer,
     body::BodyLimits,
     error::{ApiError, answer_rejection},
+    visits::Visits,
 };
 use crate::{
     config::{Config, Current},
@@ -39,16 +41,19 @@ pub struct Admin {
     config: Current<Config>,
     slots: BTreeMap<String, u32>,
     jobs_dir: PathBuf,
+    visits: Arc<Visits>,
     token: AdminToken,
 }
 
 impl Admin {
-    /// Takes the store, the settings, how many jobs each executor holds at once, and the token.
+    /// Takes the store, the settings, how many jobs each executor holds at once, what came to the other listener, and
+    /// the token.
     #[must_use]
     pub fn new(
         store: Store,
         config: Current<Config>,
         slots: BTreeMap<String, u32>,
+        visits: Arc<Visits>,
         token: AdminToken,
     ) -> Self {
         Self {
@@ -56,6 +61,7 @@ impl Admin {
             jobs_dir: config.get().server.jobs_dir.clone(),
             config,
             slots,
+            visits,
             token,
         }
     }
@@ -128,6 +134,14 @@ impl Admin {
             ["start"] => {
                 request.only(&Method::POST, "POST")?;
                 self.start_job(&body).await
+            }
+            ["refused"] => {
+                request.only(&Method::GET, "GET")?;
+                Ok(self.list_refused())
+            }
+            ["secrets"] => {
+                request.only(&Method::GET, "GET")?;
+                Ok(self.list_secrets())
             }
             ["reports"] => {
                 request.only(&Method::GET, "GET")?;

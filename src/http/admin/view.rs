@@ -101,7 +101,7 @@ pub(super) fn reports(rows: &[ReportRow]) -> Vec<Value> {
 }
 
 /// RFC 3339 with milliseconds.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 

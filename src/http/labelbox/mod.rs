@@ -2,12 +2,14 @@
 
 mod intake;
 mod payload;
+mod refusal;
 mod workspace;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
+use jiff::Timestamp;
 use warp::{
     Filter,
     filters::path::FullPath,
@@ -15,63 +17,77 @@ use warp::{
     reply::Response,
 };
 
-use self::{payload::Payload, workspace::Endpoint};
+use self::{payload::Payload, refusal::Refusal, workspace::Endpoint};
 use super::{
     answer,
     body::BodyLimits,
     error::{ApiError, answer_rejection},
+    listener::Peer,
+    visits::Visits,
 };
-use crate::{config::Current, job::ModelRunId};
+use crate::{
+    config::{Access, Current},
+    job::ModelRunId,
+};
 
 pub use intake::{AcceptError, AcceptRuns, Accepted, RunRequest};
 pub use workspace::WorkspaceRoutes;
 
-/// Labelbox's routes for all `workspaces`: an endpoint belongs to the workspace whose path is all that precedes it.
+/// What proxies note about where a request came from.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Everything behind Labelbox's routes.
+#[derive(Debug)]
+pub struct Door {
+    /// An endpoint belongs to the workspace whose path is all that precedes it.
+    pub workspaces: Current<Vec<WorkspaceRoutes>>,
+    /// Who may send.
+    pub access: Current<Access>,
+    /// Takes what is found right.
+    pub intake: Arc<dyn AcceptRuns>,
+    /// How much of a body is taken, and how long it may take.
+    pub limits: BodyLimits,
+    /// What came, and what became of it.
+    pub visits: Arc<Visits>,
+}
+
+/// Labelbox's routes.
 #[must_use]
 pub fn labelbox_routes(
-    workspaces: Current<Vec<WorkspaceRoutes>>,
-    intake: Arc<dyn AcceptRuns>,
-    limits: BodyLimits,
+    door: Door,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let door = Arc::new(Door {
-        workspaces,
-        intake,
-        limits,
-    });
+    let door = Arc::new(door);
     // One filter for all: a tree of them would turn each miss into a rejection and cost more than the answer.
     warp::method()
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::get::<Peer>())
         .and(warp::body::stream())
-        .then(move |method: Method, path: FullPath, headers, body| {
-            let door = Arc::clone(&door);
-            async move { door.answer(&method, path.as_str(), &headers, body).await }
-        })
+        .then(
+            move |method: Method, path: FullPath, headers: HeaderMap, peer: Peer, body| {
+                let door = Arc::clone(&door);
+                async move {
+                    let request = Request {
+                        method: &method,
+                        path: path.as_str(),
+                        headers: &headers,
+                        sender: door.sender(peer, &headers),
+                    };
+                    door.answer(request, body).await
+                }
+            },
+        )
         .recover(answer_rejection)
         .unify()
 }
 
-/// Everything behind the routes.
-#[derive(Debug)]
-struct Door {
-    workspaces: Current<Vec<WorkspaceRoutes>>,
-    intake: Arc<dyn AcceptRuns>,
-    limits: BodyLimits,
-}
-
-/// Why a request gets no 200, and for which run, once that is known.
-struct Refusal {
-    model_run_id: Option<ModelRunId>,
-    error: ApiError,
-}
-
-impl<E: Into<ApiError>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self {
-            model_run_id: None,
-            error: error.into(),
-        }
-    }
+/// What of a request the routes look at, beside its body.
+#[derive(Debug, Clone, Copy)]
+struct Request<'a> {
+    method: &'a Method,
+    path: &'a str,
+    headers: &'a HeaderMap,
+    sender: IpAddr,
 }
 
 fn find<'a>(
@@ -83,61 +99,91 @@ fn find<'a>(
 }
 
 impl Door {
-    async fn answer<S, B>(
-        &self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        body: S,
-    ) -> Response
+    fn sender(&self, Peer(peer): Peer, headers: &HeaderMap) -> IpAddr {
+        let lists = headers.get_all(FORWARDED_FOR).iter();
+        // A hop that is no text is no address either.
+        let lists = lists.map(|value| value.to_str().unwrap_or("?"));
+        let hops: Vec<&str> = lists.flat_map(|list| list.split(',')).collect();
+        self.access.get().sender(peer.ip(), hops.into_iter())
+    }
+
+    async fn answer<S, B>(&self, request: Request<'_>, body: S) -> Response
     where
         S: Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf + Send,
     {
         let workspaces = self.workspaces.get();
-        let Some((workspace, endpoint)) = find(&workspaces, path) else {
-            return ApiError::NotFound.into_response();
+        let Some((workspace, endpoint)) = find(&workspaces, request.path) else {
+            return self.refuse(request, "", Refusal::from(ApiError::NotFound));
         };
         let answer = async {
-            endpoint.check_method(method)?;
+            if !matches!(endpoint, Endpoint::Ping) && !self.access.get().allows(request.sender) {
+                return Err(ApiError::ForeignSender(request.sender).into());
+            }
+            endpoint.check_method(request.method)?;
             match endpoint {
                 Endpoint::Ping => Ok(answer::json(StatusCode::OK, &"pong")),
                 Endpoint::Models => {
-                    workspace.signed_body(headers, body, self.limits).await?;
+                    self.signed_body(&workspaces, workspace, request.headers, body)
+                        .await?;
+                    self.visits.count(&workspace.name, "models");
                     Ok(answer::prebuilt(StatusCode::OK, workspace.listing.clone()))
                 }
-                Endpoint::ModelRun => self.accept(workspace, headers, body).await,
+                Endpoint::ModelRun => {
+                    let webhook = self.signed_body(&workspaces, workspace, request.headers, body);
+                    self.accept(workspace, webhook.await?).await
+                }
             }
         };
-        answer.await.unwrap_or_else(|refusal: Refusal| {
-            log_refusal(&workspace.name, &refusal);
-            refusal.error.into_response()
-        })
+        answer
+            .await
+            .unwrap_or_else(|refusal| self.refuse(request, &workspace.name, refusal))
     }
 
-    async fn accept<S, B>(
+    /// The body, once its signature is found right; which secret made it is noted.
+    async fn signed_body<S, B>(
         &self,
+        workspaces: &[WorkspaceRoutes],
         workspace: &WorkspaceRoutes,
         headers: &HeaderMap,
         body: S,
-    ) -> Result<Response, Refusal>
+    ) -> Result<Bytes, Refusal>
     where
         S: Stream<Item = Result<B, warp::Error>> + Send,
         B: Buf + Send,
     {
-        let webhook = workspace.signed_body(headers, body, self.limits).await?;
+        self.limits.check_announced(headers)?;
+        // An unsigned body is not worth its memory.
+        let signature = workspace.signature(headers)?;
+        let body = self.limits.read(headers, body).await?;
+        let Some(signature) = signature else {
+            return Ok(body);
+        };
+        let now = Timestamp::now();
+        match workspace.secrets.verify(Some(signature), &body) {
+            Ok(index) => self.visits.note_secret(&workspace.name, index, now),
+            Err(error) => {
+                let diagnosis = (self.visits.may_diagnose(now))
+                    .then(|| refusal::diagnose(workspaces, workspace, signature, &body));
+                return Err(Refusal::from(error).with_diagnosis(diagnosis.flatten()));
+            }
+        }
+        Ok(body)
+    }
+
+    async fn accept(
+        &self,
+        workspace: &WorkspaceRoutes,
+        webhook: Bytes,
+    ) -> Result<Response, Refusal> {
         let payload = Payload::parse(&webhook)?;
         let model_run_id = payload.model_run_id.clone();
-        match self.hand_over(workspace, payload, webhook).await {
-            Ok(accepted) => {
-                log_acceptance(&workspace.name, &model_run_id, &accepted);
-                Ok(answer::json(StatusCode::OK, &accepted))
-            }
-            Err(error) => Err(Refusal {
-                model_run_id: Some(model_run_id),
-                error,
-            }),
-        }
+        let accepted = self.hand_over(workspace, payload, webhook).await;
+        let accepted =
+            accepted.map_err(|error| Refusal::from(error).of_run(model_run_id.clone()))?;
+        self.visits.count(&workspace.name, accepted.code());
+        log_acceptance(&workspace.name, &model_run_id, &accepted);
+        Ok(answer::json(StatusCode::OK, &accepted))
     }
 
     async fn hand_over(
@@ -160,10 +206,4 @@ impl Door {
 fn log_acceptance(workspace: &str, model_run_id: &ModelRunId, accepted: &Accepted) {
     let (job_id, code) = (accepted.job_id, accepted.code());
     tracing::info!(workspace, %model_run_id, %job_id, code, "a run to train");
-}
-
-fn log_refusal(workspace: &str, refusal: &Refusal) {
-    let model_run_id = refusal.model_run_id.as_ref().map(tracing::field::display);
-    let code = refusal.error.code();
-    tracing::info!(workspace, model_run_id, code, "a request refused");
 }

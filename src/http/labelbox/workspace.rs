@@ -2,14 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use warp::http::{HeaderMap, Method};
 
 use crate::{
     config::{ModelEntry, Workspace},
-    http::{body::BodyLimits, error::ApiError},
+    http::error::ApiError,
     signature::{SIGNATURE_HEADER, SignatureError, WebhookSecrets},
 };
 
@@ -23,7 +22,8 @@ const CHARACTERS_SHOWN: usize = 100;
 pub struct WorkspaceRoutes {
     pub(super) name: String,
     path: String,
-    secrets: WebhookSecrets,
+    unsigned: bool,
+    pub(super) secrets: WebhookSecrets,
     titles: Vec<String>,
     models: HashMap<String, Arc<ModelEntry>>,
     /// The answer of GET /models. The reference implementation answers the same form: names as keys, empty objects.
@@ -45,6 +45,7 @@ impl WorkspaceRoutes {
         Self {
             name: workspace.name.clone(),
             path: workspace.path.clone(),
+            unsigned: workspace.unsigned,
             secrets,
             listing: Value::Object(listing).to_string().into(),
             models: (offered.into_iter())
@@ -70,23 +71,20 @@ impl WorkspaceRoutes {
         rest.next().is_none().then_some(endpoint)
     }
 
-    /// The body, once its signature is found right. A GET is signed over what it carries, which is nothing.
-    pub(super) async fn signed_body<S, B>(
+    /// The signature that a request must bear; none where none is needed.
+    pub(super) fn signature<'a>(
         &self,
-        headers: &HeaderMap,
-        body: S,
-        limits: BodyLimits,
-    ) -> Result<Bytes, ApiError>
-    where
-        S: Stream<Item = Result<B, warp::Error>> + Send,
-        B: Buf + Send,
-    {
-        limits.check_announced(headers)?;
-        // An unsigned body is not worth its memory.
-        let signature = signature(headers)?;
-        let body = limits.read(headers, body).await?;
-        self.secrets.verify(Some(signature), &body)?;
-        Ok(body)
+        headers: &'a HeaderMap,
+    ) -> Result<Option<&'a str>, SignatureError> {
+        match self.unsigned {
+            true => Ok(None),
+            false => signature(headers).map(Some),
+        }
+    }
+
+    /// What precedes the endpoints.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     pub(super) fn find_model(&self, model_type: &str) -> Result<Arc<ModelEntry>, ApiError> {

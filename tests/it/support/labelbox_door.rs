@@ -14,11 +14,11 @@ use tokio::{
     time::timeout,
 };
 use trainhook::{
-    config::{Current, ModelEntry, Resources, Retry, Secret, SecretRef, Workspace},
+    config::{Access, Current, ModelEntry, Resources, Retry, Secret, SecretRef, Workspace},
     http::{
         body::BodyLimits,
         labelbox::{
-            AcceptError, AcceptRuns, Accepted, RunRequest, WorkspaceRoutes, labelbox_routes,
+            self, AcceptError, AcceptRuns, Accepted, RunRequest, WorkspaceRoutes, labelbox_routes,
         },
         listener::{Limits, bind, serve},
     },
@@ -105,7 +105,13 @@ impl Door {
             size: MAX_BODY,
             time: settings.body_time,
         };
-        let routes = labelbox_routes(Current::new(workspaces), intake.clone(), body_limits);
+        let routes = labelbox_routes(labelbox::Door {
+            workspaces: Current::new(workspaces),
+            access: Current::new(Access::default()),
+            intake: intake.clone(),
+            limits: body_limits,
+            visits: Arc::default(),
+        });
         let listener = bind("127.0.0.1:0".parse().expect("an address"))
             .await
             .expect("a listener");
@@ -169,6 +175,7 @@ pub(crate) fn workspace_settings(name: &str, path: &str, models: Option<&[&str]>
     Workspace {
         name: name.to_owned(),
         path: path.to_owned(),
+        unsigned: false,
         webhook_secrets: vec![elsewhere.clone()],
         api_key: elsewhere,
         endpoint: "https://api.labelbox.com/graphql".to_owned(),

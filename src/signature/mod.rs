@@ -2,6 +2,8 @@
 //!
 //! Source of the algorithm: Labelbox/model-training, coordinator.py. A GET is signed over the empty body.
 
+mod diagnosis;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 

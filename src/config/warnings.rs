@@ -1,0 +1,66 @@
+//! What is no mistake in the file, and still worth a word.
+
+use super::{Config, SecretRef, Workspace};
+
+/// A webhook secret with fewer characters than this can be guessed.
+const SHORTEST_SECRET: usize = 16;
+
+impl Config {
+    /// What may be wrong, one sentence each. Reads the secrets, which may stand on another machine than this one.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.workspaces.iter().flat_map(of_workspace).collect();
+        let server = &self.server;
+        let access = &server.access;
+        if access.allow.is_some()
+            && access.trusted_proxies.is_empty()
+            && server.listen.ip().is_loopback()
+        {
+            warnings.push(
+                "server.allow is set, but no trusted_proxies: behind a proxy on this machine every request seems to \
+                 come from 127.0.0.1"
+                    .to_owned(),
+            );
+        }
+        if !server.listen.ip().is_loopback() && server.tls.is_none() {
+            warnings.push(format!(
+                "listen = \"{}\" takes plain HTTP from other machines: whoever sees the requests can read them",
+                server.listen
+            ));
+        }
+        warnings
+    }
+}
+
+fn of_workspace(workspace: &Workspace) -> Vec<String> {
+    let secrets = &workspace.webhook_secrets;
+    let mut warnings: Vec<String> = secrets.iter().filter_map(weakness).collect();
+    warnings.extend(
+        workspace
+            .api_key
+            .read()
+            .err()
+            .map(|error| error.to_string()),
+    );
+    if workspace.unsigned {
+        warnings
+            .push("takes unsigned requests: whoever reaches the address can start jobs".to_owned());
+    }
+    let named = |warning| format!("workspace {}: {warning}", workspace.name);
+    warnings.into_iter().map(named).collect()
+}
+
+fn weakness(reference: &SecretRef) -> Option<String> {
+    match reference.read() {
+        Err(error) => Some(error.to_string()),
+        Ok(secret) => {
+            let length = secret.expose().chars().count();
+            (length < SHORTEST_SECRET).then(|| {
+                format!(
+                    "the webhook secret in {reference} has {length} characters and can be guessed: \
+                     use `openssl rand -hex 32`"
+                )
+            })
+        }
+    }
+}
