@@ -93,6 +93,6 @@ fn serve_forever(route: BoxedFilter<(Response,)>) {
         };
         let (_stop, never) = watch::channel(false);
         let route = route.or_else(|_| async { Ok::<_, std::convert::Infallible>((answer("{}"),)) });
-        serve(listener, route, limits, never).await;
+        serve(listener, None, route, limits, never).await;
     });
 }

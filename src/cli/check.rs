@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     config::{self, Config, Mistake, Parsed},
     executor::{Registry, never_fitting},
+    http::tls::Tls,
 };
 
 /// Reads the settings and says whether the server would take them.
@@ -97,6 +98,11 @@ pub(super) fn judge(
     let config = parsed.config.filter(|_| mistakes.is_empty());
     let warnings = config.as_ref().map(|config| {
         let mut warnings = config.warnings();
+        let tls = config.server.tls.clone().map(Tls::load);
+        warnings.extend(
+            tls.and_then(Result::err)
+                .map(|error| format!("server.tls: {error}")),
+        );
         warnings.extend(never_fitting(&config.models, &executors));
         warnings
     });

@@ -82,8 +82,9 @@ async fn serve(
     let hangups = reload::hangups();
     let server = Server::start(config, executors, registry).await?;
     let addresses = server.addresses();
+    let scheme = server.scheme();
     tracing::info!(
-        "listening for Labelbox on http://{}, for people on http://{}",
+        "listening for Labelbox on {scheme}://{}, for people on http://{}",
         addresses.labelbox,
         addresses.admin
     );

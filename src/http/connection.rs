@@ -19,7 +19,11 @@ use hyper::{
     service::{Service, service_fn},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::timeout,
+};
 
 use super::{
     listener::{Limits, Peer},
@@ -34,13 +38,14 @@ const MAX_HEAD: usize = 16 * 1024;
 const HALF_SENT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Answers the requests of one client with `routes` until it leaves, idles too long, or `shutdown` says so.
-pub(super) async fn converse<S, B>(
-    stream: TcpStream,
+pub(super) async fn converse<T, S, B>(
+    stream: T,
     peer: SocketAddr,
     routes: Arc<S>,
     limits: Limits,
     mut shutdown: watch::Receiver<bool>,
 ) where
+    T: AsyncRead + AsyncWrite + Unpin,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Send + Sync + 'static,
     S::Future: Send + 'static,

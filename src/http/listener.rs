@@ -10,6 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use warp::{Filter, Reply};
 
 use super::connection::converse;
@@ -87,12 +88,13 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         })
 }
 
-/// Serves `routes` until `shutdown` turns true or its sender is gone; then refuses new connections, lets requests
+/// Serves `routes`, by TLS if there is an acceptor, until `shutdown` turns true or its sender is gone; then refuses new connections, lets requests
 /// that are under way finish within `limits.drain`, and returns about a second after that at the latest.
 ///
 /// A client that leaves before its answer cancels its request: the route's future is dropped.
 pub async fn serve<F>(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     routes: F,
     limits: Limits,
     mut shutdown: watch::Receiver<bool>,
@@ -109,15 +111,39 @@ pub async fn serve<F>(
             accepted = next_connection(&listener, &slots) => accepted,
             _ = shutdown.wait_for(|stop| *stop) => break,
         };
-        let conversation = converse(stream, peer, Arc::clone(&routes), limits, stopped.clone());
+        let (routes, stopped, tls) = (Arc::clone(&routes), stopped.clone(), tls.clone());
         tokio::spawn(async move {
-            conversation.await;
+            match tls {
+                None => converse(stream, peer, routes, limits, stopped).await,
+                Some(tls) => {
+                    if let Some(stream) = shake_hands(stream, &tls, limits, stopped.clone()).await {
+                        converse(stream, peer, routes, limits, stopped).await;
+                    }
+                }
+            }
             drop(slot);
         });
     }
     drop(listener);
     // Each connection bounds its own end, so all slots come back.
     let _all = slots.acquire_many(most).await;
+}
+
+/// Begins a TLS session; none with a client that cannot, or takes too long.
+async fn shake_hands(
+    stream: TcpStream,
+    tls: &TlsAcceptor,
+    limits: Limits,
+    mut shutdown: watch::Receiver<bool>,
+) -> Option<TlsStream<TcpStream>> {
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(limits.header_timeout, tls.accept(stream)) => shaken.ok()?,
+        _ = shutdown.wait_for(|stop| *stop) => return None,
+    };
+    // Scanners do this all day.
+    shaken
+        .inspect_err(|error| tracing::debug!(%error, "no TLS session"))
+        .ok()
 }
 
 /// The next client, once there is a slot for it.

@@ -10,4 +10,5 @@ pub mod error;
 pub mod labelbox;
 pub mod listener;
 mod socket;
+pub mod tls;
 pub mod visits;

@@ -1,4 +1,4 @@
-//! A TCP stream that gives a client up which takes nothing of its answer.
+//! A stream that gives a client up which takes nothing of its answer.
 
 use std::{
     io,
@@ -10,7 +10,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
     time::Sleep,
 };
 
@@ -21,8 +20,8 @@ const LINGER_BYTES: u64 = 1024 * 1024;
 
 /// A client's stream; a write that makes no progress for `patience` is an error.
 #[derive(Debug)]
-pub(super) struct Socket {
-    stream: TcpStream,
+pub(super) struct Socket<S> {
+    stream: S,
     patience: Duration,
     under_way: Arc<()>,
     stall: Option<Stall>,
@@ -36,9 +35,9 @@ struct Stall {
     guard: Weak<()>,
 }
 
-impl Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Wraps `stream`; while a write waits, a weak reference to `under_way` lives.
-    pub(super) fn new(stream: TcpStream, patience: Duration, under_way: Arc<()>) -> Self {
+    pub(super) fn new(stream: S, patience: Duration, under_way: Arc<()>) -> Self {
         Self {
             stream,
             patience,
@@ -79,7 +78,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -89,7 +88,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

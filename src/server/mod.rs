@@ -8,6 +8,7 @@ mod start;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     http::{
@@ -15,6 +16,7 @@ use crate::{
         body::BodyLimits,
         labelbox::{Door, labelbox_routes},
         listener,
+        tls::Tls,
         visits::Visits,
     },
     reporter::Reporter,
@@ -40,6 +42,7 @@ pub struct Server {
     engines: BTreeMap<String, Engine>,
     scheduling: Context,
     listeners: Listeners,
+    tls: Option<Tls>,
     token: AdminToken,
     // Removed when the server stops: its presence tells the command line where we listen.
     _server_file: ServerFile,
@@ -68,6 +71,12 @@ impl Server {
         self.listeners.addresses
     }
 
+    /// How Labelbox's listener is spoken to.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Its store.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -81,7 +90,7 @@ impl Server {
     }
 
     /// Serves until `shutdown` turns true: then takes nothing new, finishes answering, and leaves jobs running.
-    pub async fn run(self, shutdown: watch::Receiver<bool>) {
+    pub async fn run(mut self, shutdown: watch::Receiver<bool>) {
         let config = self.settings.config.get();
         let labelboxes = self.settings.labelboxes.clone();
         let mut actors = JoinSet::new();
@@ -93,9 +102,17 @@ impl Server {
         actors.spawn(Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone()).run());
         let current = self.settings.config.clone();
         actors.spawn(Reporter::new(self.store.clone(), labelboxes, current).run());
+        let tls = self.tls.take();
+        let acceptor = tls.as_ref().map(Tls::acceptor);
+        actors.spawn(async move {
+            match tls {
+                Some(tls) => tls.watch().await,
+                None => std::future::pending().await,
+            }
+        });
         let grace = config.server.shutdown_grace + SHUTDOWN_SLACK;
         let mut stopping = shutdown.clone();
-        let mut listening = self.listen(shutdown);
+        let mut listening = self.listen(acceptor, shutdown);
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => {}
             // An actor never ends by itself; without it the server would promise what it cannot keep.
@@ -107,7 +124,7 @@ impl Server {
         }
     }
 
-    fn listen(self, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
+    fn listen(self, tls: Option<TlsAcceptor>, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
         let config = self.settings.config.get();
         let server = &config.server;
         let limits = listener::Limits {
@@ -143,13 +160,14 @@ impl Server {
         let mut listening = JoinSet::new();
         listening.spawn(listener::serve(
             self.listeners.labelbox,
+            tls,
             labelbox,
             limits,
             shutdown.clone(),
         ));
         let server_file = self._server_file;
         listening.spawn(async move {
-            listener::serve(self.listeners.admin, admin, limits, shutdown).await;
+            listener::serve(self.listeners.admin, None, admin, limits, shutdown).await;
             drop(server_file);
         });
         listening

@@ -13,7 +13,10 @@ use super::{
 use crate::{
     config::{Config, ExecutorEntry, Mistake, SecretError},
     executor::{Registry, never_fitting},
-    http::listener::{self, BindError},
+    http::{
+        listener::{self, BindError},
+        tls::{Tls, TlsError},
+    },
     process,
     scheduler::{Context, Engine},
     store::{OpenError, Store, StoreError},
@@ -42,6 +45,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The certificate cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
     /// A folder or a file in it cannot be written.
     #[error("cannot write {path}: {source}")]
     Folder {
@@ -70,6 +76,13 @@ impl Server {
     ) -> Result<Self, StartError> {
         let engines = engines(&config, executors, registry.clone()).await?;
         let settings = Settings::new(config.clone())?;
+        let tls = match config.server.tls.clone() {
+            None => None,
+            Some(files) => {
+                let loaded = tokio::task::spawn_blocking(move || Tls::load(files)).await;
+                Some(loaded.map_err(|_| StoreError::Panicked)??)
+            }
+        };
         let listeners = listen(&config).await?;
         let state_dir = config.server.state_dir.clone();
         let store = tokio::task::spawn_blocking(move || Store::open(&state_dir));
@@ -100,6 +113,7 @@ impl Server {
             engines,
             scheduling,
             listeners,
+            tls,
             token,
             _server_file: server_file,
         })

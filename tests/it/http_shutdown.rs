@@ -108,7 +108,7 @@ where
     (
         address,
         shutdown,
-        tokio::spawn(serve(listener, routes, limits(), stop)),
+        tokio::spawn(serve(listener, None, routes, limits(), stop)),
     )
 }
 

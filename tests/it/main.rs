@@ -36,4 +36,5 @@ mod store;
 mod supervisor;
 mod supervisor_reasons;
 mod support;
+mod tls;
 mod unruly_commands;

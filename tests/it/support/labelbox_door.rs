@@ -121,7 +121,7 @@ impl Door {
             address,
             intake,
             shutdown,
-            server: tokio::spawn(serve(listener, routes, settings.limits, stop)),
+            server: tokio::spawn(serve(listener, None, routes, settings.limits, stop)),
         }
     }
 
