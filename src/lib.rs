@@ -71,6 +71,7 @@
 //! | 3 | [`transfer`] | before and after the training: is the run there, the job directory |
 //! | 3 | [`scheduler`] | one loop an engine: submit, look, stop, finish; slots and devices |
 //! | 3 | [`reporter`] | delivers what Labelbox is owed, in order, until it has it |
+//! | 3 | [`retention`] | removes what is not to be kept of jobs that have ended |
 //! | 2 | [`store`] | jobs, timelines and the outbox in one SQLite file; the only SQL |
 //! | 2 | [`labelbox`] | the only GraphQL |
 //! | 2 | [`executor`] | the trait, and the engines |
@@ -79,7 +80,7 @@
 //! | 1 | [`job`] | states and their changes, causes, reports, the verdict; pure |
 //! | 1 | [`job_dir`] | the files through which server, supervisor and command speak |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
-//! | 1 | [`signature`], [`backoff`], [`process`], [`outbound`] | what they say |
+//! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`outbound`] | what they say |
 //!
 //! # Rules
 //!
@@ -94,6 +95,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod disk;
 pub mod emulator;
 pub mod executor;
 pub mod http;
@@ -103,6 +105,7 @@ pub mod labelbox;
 pub mod outbound;
 pub mod process;
 pub mod reporter;
+pub mod retention;
 pub mod scheduler;
 pub mod server;
 pub mod signature;

@@ -3,6 +3,7 @@
 mod access;
 mod current;
 mod reader;
+mod retention;
 mod secret;
 mod table;
 mod units;
@@ -17,6 +18,7 @@ use crate::job::Cause;
 pub use access::Access;
 pub use current::Current;
 pub use reader::{Parsed, ReadError, parse, read};
+pub use retention::{Part, RetentionConfig};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use table::{Mistake, Table};
 pub use units::{format_duration, format_size, parse_duration, parse_size};
@@ -33,6 +35,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[reporting]`.
     pub reporting: ReportingConfig,
+    /// `[retention]`.
+    pub retention: RetentionConfig,
     /// `[workspaces.…]`, in the order of the file.
     pub workspaces: Vec<Workspace>,
     /// `[executors.…]`, in the order of the file.
@@ -56,6 +60,8 @@ pub struct ServerConfig {
     pub state_dir: PathBuf,
     /// The job directories; may be a shared file system. Default `jobs`.
     pub jobs_dir: PathBuf,
+    /// With less room on a disk that it writes to, the server starts nothing new, in bytes. Default 200 MB.
+    pub min_free: u64,
     /// The longest body taken from Labelbox, in bytes. Default 1 MiB.
     pub max_body: u64,
     /// A request's headers must be complete within this. Default 10 s.

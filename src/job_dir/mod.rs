@@ -13,6 +13,7 @@ mod events;
 pub mod files;
 mod holder;
 mod log;
+mod prune;
 mod records;
 
 use std::{

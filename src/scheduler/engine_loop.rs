@@ -108,7 +108,7 @@ impl EngineLoop {
         self.look_at(with_handle).await?;
         let places =
             SUBMITS_AT_ONCE.saturating_sub(u32::try_from(submits.len()).unwrap_or(u32::MAX));
-        if places > 0 {
+        if places > 0 && self.context.room.get().shortage().is_none() {
             for job in self.store().pull(self.slots(), places, now).await? {
                 self.start(submits, job, submit::Known::New);
             }

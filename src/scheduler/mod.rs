@@ -17,6 +17,7 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     config::{Config, Current},
+    disk::Room,
     executor::Executor,
     store::Store,
 };
@@ -55,6 +56,8 @@ pub struct Context {
     pub boot_id: String,
     /// This machine.
     pub machine_id: String,
+    /// How much room the disks have: with too little nothing new starts.
+    pub room: Current<Room>,
     /// The settings in force.
     pub config: Current<Config>,
     /// Never to be seen in a reason that a job leaves behind.

@@ -7,10 +7,16 @@ mod start;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    config::{Config, Current},
+    disk::Room,
     http::{
         admin::{Admin, AdminToken, admin_routes},
         body::BodyLimits,
@@ -20,6 +26,7 @@ use crate::{
         visits::Visits,
     },
     reporter::Reporter,
+    retention::Retention,
     scheduler::{self, Context, Engine},
     store::Store,
     transfer::Transfer,
@@ -30,6 +37,9 @@ use intake::StoreIntake;
 pub use admin_files::{ServerInfo, admin_token_path, read_server_info};
 pub use settings::Settings;
 pub use start::{ExecutorMistakes, StartError, build_engines};
+
+/// How often the disks are looked at.
+const ROOM_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long the last connections may take beyond the listeners' own grace.
 const SHUTDOWN_SLACK: Duration = Duration::from_secs(2);
@@ -44,6 +54,7 @@ pub struct Server {
     listeners: Listeners,
     tls: Option<Tls>,
     token: AdminToken,
+    prune: Arc<Notify>,
     // Removed when the server stops: its presence tells the command line where we listen.
     _server_file: ServerFile,
 }
@@ -99,7 +110,14 @@ impl Server {
             self.engines.clone(),
         ));
         let jobs_dir = config.server.jobs_dir.clone();
-        actors.spawn(Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone()).run());
+        let room = self.scheduling.room.clone();
+        actors.spawn(watch_room(self.settings.config.clone(), room.clone()));
+        let (store, prune) = (self.store.clone(), Arc::clone(&self.prune));
+        let retention =
+            Retention::new(store, jobs_dir.clone(), self.settings.config.clone(), prune);
+        actors.spawn(retention.run());
+        let transfer = Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone(), room);
+        actors.spawn(transfer.run());
         let current = self.settings.config.clone();
         actors.spawn(Reporter::new(self.store.clone(), labelboxes, current).run());
         let tls = self.tls.take();
@@ -149,13 +167,16 @@ impl Server {
             .engines
             .values()
             .map(|engine| (engine.name.clone(), engine.max_running));
-        let admin = Admin::new(
-            self.store.clone(),
-            self.settings.config,
-            slots.collect(),
+        let admin = Admin {
+            jobs_dir: config.server.jobs_dir.clone(),
+            store: self.store.clone(),
+            config: self.settings.config,
+            slots: slots.collect(),
             visits,
-            self.token,
-        );
+            room: self.scheduling.room.clone(),
+            prune: self.prune,
+            token: self.token,
+        };
         let admin = admin_routes(admin, body);
         let mut listening = JoinSet::new();
         listening.spawn(listener::serve(
@@ -171,5 +192,24 @@ impl Server {
             drop(server_file);
         });
         listening
+    }
+}
+
+/// Looks at the disks, for ever; one that hangs leaves what was known.
+async fn watch_room(config: Current<Config>, room: Current<Room>) {
+    loop {
+        tokio::time::sleep(ROOM_INTERVAL).await;
+        let server = config.get().server.clone();
+        let look = move || Room::look(&server.state_dir, &server.jobs_dir, server.min_free);
+        let Ok(now) = tokio::task::spawn_blocking(look).await else {
+            continue;
+        };
+        let (before, shortage) = (room.get().shortage(), now.shortage());
+        match (before, shortage) {
+            (None, Some(shortage)) => tracing::error!("{shortage}"),
+            (Some(_), None) => tracing::info!("there is room on the disks again: jobs may start"),
+            _ => {}
+        }
+        room.replace(now);
     }
 }

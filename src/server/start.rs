@@ -11,7 +11,8 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    config::{Config, ExecutorEntry, Mistake, SecretError},
+    config::{Config, Current, ExecutorEntry, Mistake, SecretError},
+    disk::Room,
     executor::{Registry, never_fitting},
     http::{
         listener::{self, BindError},
@@ -98,8 +99,11 @@ impl Server {
         let server_file = ServerFile::write(&config.server.state_dir, &info)
             .map_err(folder(config.server.state_dir.clone()))?;
         forget_old_clocks(&store, &config).await?;
+        let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
+        let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));
         let scheduling = Context {
             store: store.clone(),
+            room,
             jobs_dir,
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook")),
             boot_id: process::boot_id(),
@@ -115,6 +119,7 @@ impl Server {
             listeners,
             tls,
             token,
+            prune: Arc::default(),
             _server_file: server_file,
         })
     }

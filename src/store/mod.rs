@@ -14,6 +14,7 @@ mod queue;
 mod read_back;
 mod readers;
 mod reports;
+mod retention;
 mod rows;
 mod settle;
 mod writer;
@@ -35,6 +36,7 @@ pub use open::OpenError;
 pub use outbox::{Delivery, OwedRun};
 pub use queue::{JobCounts, Slots};
 pub use reports::{Parked, ReportRow, ReportState};
+pub use retention::Prunable;
 pub use settle::{Park, Postponed, Settlement};
 
 /// The database of one server. Cheap to clone; all clones share one writer.

@@ -39,7 +39,8 @@ fn optional_time(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Timesta
         .transpose()
 }
 
-fn word<T>(row: &Row<'_>, index: usize) -> rusqlite::Result<T>
+/// The word a row holds.
+pub(super) fn word<T>(row: &Row<'_>, index: usize) -> rusqlite::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {

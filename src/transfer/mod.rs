@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::{
     backoff::{Backoff, rest_after},
     config::Current,
+    disk::Room,
     job::{Cause, Change, Job, JobId, JobState},
     job_dir::JobDir,
     labelbox::Labelbox,
@@ -41,6 +42,7 @@ pub struct Transfer {
     store: Store,
     jobs_dir: PathBuf,
     labelboxes: Current<BTreeMap<String, Labelbox>>,
+    room: Current<Room>,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
 }
@@ -61,11 +63,13 @@ impl Transfer {
         store: Store,
         jobs_dir: PathBuf,
         labelboxes: Current<BTreeMap<String, Labelbox>>,
+        room: Current<Room>,
     ) -> Self {
         Self {
             store,
             jobs_dir,
             labelboxes,
+            room,
             in_flight: Mutex::default(),
             failures: Mutex::default(),
         }
@@ -96,7 +100,8 @@ impl Transfer {
 
     async fn start_due(self: &Arc<Self>, steps: &mut JoinSet<()>) -> Result<(), StoreError> {
         let free = AT_ONCE.saturating_sub(steps.len());
-        if free == 0 {
+        // A job directory that cannot be written would be a failure; waiting for room is none.
+        if free == 0 || self.room.get().shortage().is_some() {
             return Ok(());
         }
         let due = self

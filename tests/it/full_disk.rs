@@ -3,8 +3,9 @@
 use std::{fs, io::Write, path::PathBuf, process::Command};
 
 use crate::support::{
+    clicks::readiness,
     skip,
-    stack::{Stack, UNTIL_GO, job_id, model, statuses},
+    stack::{Stack, UNTIL_GO, job_id, model, settings, statuses, workspace},
 };
 
 /// A small disk, unmounted when it is dropped.
@@ -48,9 +49,14 @@ impl Drop for SmallDisk {
 
 /// A server of one slot that has this folder on a small disk; none where we may not mount. The disk is
 /// dropped first.
-async fn with_small_disk_at(folder: &str) -> Option<(Stack, SmallDisk)> {
-    let executor = "[executors.local]\nkind = \"local\"\nmax_running = 1\n";
-    let mut stack = Stack::start_with(&(executor.to_owned() + &model("job", UNTIL_GO, ""))).await;
+async fn with_small_disk_at(folder: &str, min_free: &str) -> Option<(Stack, SmallDisk)> {
+    let mut stack = Stack::start_whole(|endpoint| {
+        let min_free = format!("[server]\nmin_free = \"{min_free}\"");
+        let settings = settings().replace("[server]", &min_free);
+        let executor = "[executors.local]\nkind = \"local\"\nmax_running = 1\n";
+        settings + &workspace("main", "/", endpoint) + executor + &model("job", UNTIL_GO, "")
+    })
+    .await;
     stack.server.stop().await;
     let disk = SmallDisk::mount_at(stack.folder.path().join(folder))?;
     stack.restart().await;
@@ -59,7 +65,7 @@ async fn with_small_disk_at(folder: &str) -> Option<(Stack, SmallDisk)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_without_room_accepts_nothing_and_recovers_by_itself() {
-    let Some((stack, disk)) = with_small_disk_at("state").await else {
+    let Some((stack, disk)) = with_small_disk_at("state", "0B").await else {
         return skip("a full disk under the store: no disk can be mounted here");
     };
     let (first, second) = (stack.new_run(), stack.new_run());
@@ -91,7 +97,7 @@ async fn a_store_without_room_accepts_nothing_and_recovers_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_directory_without_room_fails_its_job_and_no_other() {
-    let Some((stack, disk)) = with_small_disk_at("jobs").await else {
+    let Some((stack, disk)) = with_small_disk_at("jobs", "0B").await else {
         return skip("a full disk under the job directories: no disk can be mounted here");
     };
     stack.go();
@@ -112,4 +118,26 @@ async fn a_job_directory_without_room_fails_its_job_and_no_other() {
     let next = stack.new_run();
     stack.click(&next, "job").await;
     stack.told(&next, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_min_free_clicks_are_accepted_and_nothing_starts() {
+    let Some((stack, disk)) = with_small_disk_at("jobs", "500KB").await else {
+        return skip("too little room for a job: no disk can be mounted here");
+    };
+    stack.go();
+    disk.fill();
+    stack.server.logged("nothing new starts").await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.told(&run, "EXPORTING_DATA").await;
+    let ready = readiness(&stack).await;
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert!(ready.body.contains("min_free"), "{ready:?}");
+    let waiting = stack.job(&id)["job"]["waiting"].to_string();
+    assert!(waiting.contains("min_free"), "{waiting}");
+    assert!(stack.lines("runs").is_empty());
+    disk.make_room();
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(readiness(&stack).await.status, 200);
 }

@@ -28,6 +28,7 @@ mod people;
 mod processes;
 mod reload;
 mod reporting;
+mod retention;
 mod retries;
 mod server_process;
 mod slots;

@@ -2,6 +2,7 @@
 
 mod list;
 mod logs;
+mod prune;
 mod rejected;
 mod show;
 
@@ -40,6 +41,8 @@ enum Action {
     Cancel(Wish),
     /// Starts a job that has ended once more, as a new job
     Retry(Wish),
+    /// Removes what [retention] does not want kept, now
+    Prune(prune::Args),
     /// Lists the last requests that were refused, and why
     Rejected(rejected::Args),
 }
@@ -66,6 +69,7 @@ impl Args {
                 Action::Logs(args) => args.run(&client).await,
                 Action::Cancel(wish) => wish.cancel(&client).await,
                 Action::Retry(wish) => wish.retry(&client).await,
+                Action::Prune(args) => args.run(&client).await,
                 Action::Rejected(args) => args.run(&client).await,
             }
         })

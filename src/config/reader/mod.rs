@@ -74,6 +74,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
     let base = file.parent().unwrap_or(Path::new("/"));
     let server = server::server(&mut root, base);
     let reporting = server::reporting(&mut root);
+    let retention = server::retention(&mut root);
     let executors = executors(&mut root);
     let names: BTreeSet<&str> = executors
         .iter()
@@ -88,6 +89,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
         file: file.to_owned(),
         server,
         reporting,
+        retention,
         workspaces: workspaces.into_iter().map(|found| found.value).collect(),
         executors: executors.clone(),
         models: models.into_iter().map(|found| found.value).collect(),

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::config::{Access, ReportingConfig, ServerConfig, Table, TlsFiles, access::parse_nets};
+use crate::config::{
+    Access, ReportingConfig, RetentionConfig, ServerConfig, Table, TlsFiles, access::parse_nets,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,7 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         tls,
         state_dir,
         jobs_dir,
+        min_free: table.size("min_free").unwrap_or(200_000_000),
         max_body: table.size("max_body").unwrap_or(1 << 20),
         header_timeout: patience(&mut table, "header_timeout", 10 * SECOND),
         body_timeout: patience(&mut table, "body_timeout", 30 * SECOND),
@@ -111,6 +114,21 @@ pub(super) fn reporting(root: &mut Table) -> ReportingConfig {
     };
     root.adopt(table);
     reporting
+}
+
+pub(super) fn retention(root: &mut Table) -> RetentionConfig {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut table = root.table("retention").unwrap_or_default();
+    let retention = RetentionConfig {
+        data: table.limit("data").unwrap_or(Some(7 * DAY)),
+        checkpoint: table.limit("checkpoint").unwrap_or(Some(7 * DAY)),
+        logs: table.limit("logs").unwrap_or(Some(90 * DAY)),
+        models: table.limit("models").unwrap_or(None),
+        keep: table.integer("keep", 0..1_000_001).unwrap_or(3),
+        every: patience(&mut table, "every", 3600 * SECOND),
+    };
+    root.adopt(table);
+    retention
 }
 
 /// A duration that must not be zero: nothing could ever be in time.

@@ -3,6 +3,7 @@
 mod guard;
 mod jobs;
 mod parameters;
+mod prune;
 mod reports;
 mod start;
 mod view;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc};
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use serde_json::json;
+use tokio::sync::Notify;
 use warp::{
     Filter,
     filters::path::FullPath,
@@ -28,6 +30,7 @@ use super::{
 };
 use crate::{
     config::{Config, Current},
+    disk::Room,
     store::Store,
 };
 use parameters::Parameters;
@@ -37,35 +40,25 @@ pub use guard::AdminToken;
 /// What the admin routes need.
 #[derive(Debug)]
 pub struct Admin {
-    store: Store,
-    config: Current<Config>,
-    slots: BTreeMap<String, u32>,
-    jobs_dir: PathBuf,
-    visits: Arc<Visits>,
-    token: AdminToken,
+    /// The store.
+    pub store: Store,
+    /// The settings in force.
+    pub config: Current<Config>,
+    /// How many jobs each executor holds at once.
+    pub slots: BTreeMap<String, u32>,
+    /// Where job directories lie.
+    pub jobs_dir: PathBuf,
+    /// What came to Labelbox's listener.
+    pub visits: Arc<Visits>,
+    /// How much room the disks have.
+    pub room: Current<Room>,
+    /// Rung when somebody wants old files removed now.
+    pub prune: Arc<Notify>,
+    /// What every `/api` request must bear.
+    pub token: AdminToken,
 }
 
 impl Admin {
-    /// Takes the store, the settings, how many jobs each executor holds at once, what came to the other listener, and
-    /// the token.
-    #[must_use]
-    pub fn new(
-        store: Store,
-        config: Current<Config>,
-        slots: BTreeMap<String, u32>,
-        visits: Arc<Visits>,
-        token: AdminToken,
-    ) -> Self {
-        Self {
-            store,
-            jobs_dir: config.get().server.jobs_dir.clone(),
-            config,
-            slots,
-            visits,
-            token,
-        }
-    }
-
     async fn answer<S, B>(
         &self,
         request: Request<'_>,
@@ -134,6 +127,14 @@ impl Admin {
             ["start"] => {
                 request.only(&Method::POST, "POST")?;
                 self.start_job(&body).await
+            }
+            ["prunable"] => {
+                request.only(&Method::GET, "GET")?;
+                self.list_prunable().await
+            }
+            ["prune"] => {
+                request.only(&Method::POST, "POST")?;
+                self.prune(&body)
             }
             ["refused"] => {
                 request.only(&Method::GET, "GET")?;

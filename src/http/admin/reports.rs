@@ -49,21 +49,21 @@ impl Admin {
 
     /// Ready, unless something waits for a person.
     pub(super) async fn readiness(&self) -> Response {
-        let reasons = match self.store.parked().await {
-            Err(error) => vec![format!("the store cannot be read: {error}")],
+        let mut reasons: Vec<String> = self.room.get().shortage().into_iter().collect();
+        match self.store.parked().await {
+            Err(error) => reasons.push(format!("the store cannot be read: {error}")),
             Ok(parked) => {
                 let refused =
                     |workspace| format!("Labelbox refuses the API key of workspace {workspace}");
-                let mut reasons: Vec<String> = parked.workspaces.into_iter().map(refused).collect();
+                reasons.extend(parked.workspaces.into_iter().map(refused));
                 if parked.runs > 0 {
                     reasons.push(format!(
                         "Labelbox refuses the reports of {} model runs",
                         parked.runs
                     ));
                 }
-                reasons
             }
-        };
+        }
         let ready = reasons.is_empty();
         let status = if ready {
             StatusCode::OK

@@ -50,6 +50,11 @@ impl Admin {
         if !job.state.is_terminal() && !self.slots.contains_key(executor) {
             return Ok(Some(format!("executor {executor} is not configured")));
         }
+        if matches!(job.state, JobState::Accepted | JobState::Queued)
+            && let Some(shortage) = self.room.get().shortage()
+        {
+            return Ok(Some(shortage));
+        }
         if job.state != JobState::Queued {
             return Ok(job.waiting.clone());
         }

@@ -11,10 +11,7 @@ mod words;
 use serde_json::Value;
 use trainhook::emulator::{Fault, FaultKind, RecordedRequest, TimelineEntry};
 
-use crate::support::{
-    raw_http::{Answer, Client},
-    stack::{Stack, settings, statuses, wait_until, workspace},
-};
+use crate::support::stack::{Stack, settings, statuses, wait_until, workspace};
 
 /// The call that tells a status.
 const UPDATE: &str = "updateTrainingPipeline";
@@ -117,16 +114,6 @@ async fn settled(stack: &Stack) {
         reports(stack, false).is_empty().then_some(())
     })
     .await;
-}
-
-/// What `/readyz` answers.
-async fn readiness(stack: &Stack) -> Answer {
-    let address = stack.server.info()["admin"].as_str().map(str::parse);
-    let mut client = Client::connect(address.expect("an address").expect("an address")).await;
-    client
-        .send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await;
-    client.answer().await
 }
 
 /// A run whose job trains with the model `slug`, and of which Labelbox has been told all so far.

@@ -6,10 +6,13 @@ use serde_json::Value;
 use trainhook::emulator::Fault;
 
 use super::{
-    UPDATE, assert_in_order, calls, count, down, owed, readiness, refusal, reports, settled,
-    stack_with, training,
+    UPDATE, assert_in_order, calls, count, down, owed, refusal, reports, settled, stack_with,
+    training,
 };
-use crate::support::stack::{API_KEY, Stack, UNTIL_GO, job_id, model, trainhook_in, wait_until};
+use crate::support::{
+    clicks::readiness,
+    stack::{API_KEY, Stack, UNTIL_GO, job_id, model, trainhook_in, wait_until},
+};
 
 const PARKED: &str = "parked, Labelbox refuses";
 

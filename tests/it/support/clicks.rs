@@ -1,4 +1,5 @@
-//! Clicks on **Train model** byte by byte, as Labelbox or somebody else might send them.
+//! Requests byte by byte: clicks on **Train model**, as Labelbox or somebody else might send them, and questions to
+//! the admin listener.
 
 use std::net::SocketAddr;
 
@@ -6,7 +7,7 @@ use serde_json::json;
 
 use super::{
     labelbox_door::signed,
-    raw_http::{Answer, ask},
+    raw_http::{Answer, Client, ask},
     stack::{SECRET, Stack},
 };
 
@@ -47,4 +48,19 @@ pub(crate) fn accepted(answer: &Answer) -> (String, bool) {
     let body = answer.json();
     let id = body["jobId"].as_str().expect("a job id").to_owned();
     (id, body["duplicate"].as_bool().expect("true or false"))
+}
+
+/// What the admin listener answers to whoever has no token.
+pub(crate) async fn ask_admin(stack: &Stack, path: &str) -> Answer {
+    let address = stack.server.info()["admin"].as_str().map(str::parse);
+    let address = address.expect("an address").expect("an address");
+    let mut client = Client::connect(address).await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.send(&request).await;
+    client.answer().await
+}
+
+/// What `/readyz` answers.
+pub(crate) async fn readiness(stack: &Stack) -> Answer {
+    ask_admin(stack, "/readyz").await
 }
