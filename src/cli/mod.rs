@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod admin_client;
+mod backup;
 mod check;
 mod demo;
 mod emulate;
@@ -45,6 +46,10 @@ enum Command {
     Start(start::Args),
     /// Lists what is owed to Labelbox, sends it again, gives it up
     Reports(reports::Args),
+    /// Copies the store's database into one file, while the server runs
+    Backup(backup::BackupArgs),
+    /// Puts a backup in the place of the store's database
+    Restore(backup::RestoreArgs),
     /// Calls a server as Labelbox does, once
     Send(send::Args),
     /// Plays Labelbox's side on this machine, for trials without an account
@@ -71,6 +76,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Command::Jobs(arguments) => arguments.run(),
         Command::Start(arguments) => arguments.run(),
         Command::Reports(arguments) => arguments.run(),
+        Command::Backup(arguments) => arguments.run(),
+        Command::Restore(arguments) => arguments.run(),
         Command::Send(arguments) => arguments.run(),
         Command::Emulate(arguments) => arguments.run(),
         Command::Event(arguments) => arguments.run(),

@@ -111,7 +111,7 @@ impl Tls {
 
     fn look_again(&mut self) {
         // A file that is away for a moment is being replaced.
-        let Ok((_, _, digest)) = read_files(&self.files) else {
+        let Ok(Pem { digest, .. }) = read_files(&self.files) else {
             return;
         };
         if digest == self.digest {
@@ -142,7 +142,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 fn read_pair(files: &TlsFiles) -> Result<(CertifiedKey, Vec<u8>), TlsError> {
-    let (cert, key, digest) = read_files(files)?;
+    let Pem { cert, key, digest } = read_files(files)?;
     let pem = |path: &PathBuf, what: &'static str| {
         let path = path.clone();
         move |source| TlsError::Pem { path, what, source }
@@ -159,8 +159,15 @@ fn read_pair(files: &TlsFiles) -> Result<(CertifiedKey, Vec<u8>), TlsError> {
     Ok((certified, digest))
 }
 
-/// Both files, and a digest that changes with them.
-fn read_files(files: &TlsFiles) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), TlsError> {
+/// Both files as they are.
+struct Pem {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    /// Changes with them.
+    digest: Vec<u8>,
+}
+
+fn read_files(files: &TlsFiles) -> Result<Pem, TlsError> {
     let read = |path: &PathBuf| {
         read_bounded(path).map_err(|source| TlsError::File {
             path: path.clone(),
@@ -169,7 +176,8 @@ fn read_files(files: &TlsFiles) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), TlsError>
     };
     let (cert, key) = (read(&files.cert)?, read(&files.key)?);
     let digest = Sha256::new_with_prefix(&cert).chain_update(&key).finalize();
-    Ok((cert, key, digest.to_vec()))
+    let digest = digest.to_vec();
+    Ok(Pem { cert, key, digest })
 }
 
 fn read_bounded(path: &PathBuf) -> io::Result<Vec<u8>> {

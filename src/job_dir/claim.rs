@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{AttemptDir, files};
-use crate::job::LaunchId;
+use crate::{job::LaunchId, process};
 
 /// The longest claim file believed, in bytes.
 const CLAIM_LIMIT: u64 = 16 * 1024;
@@ -86,6 +86,24 @@ impl AttemptDir {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives the attempt up for the server of this machine: if it wins, nothing of the attempt will ever start. An
+    /// attempt that was given up before its folder was made is given one.
+    ///
+    /// # Errors
+    /// As [`try_claim`](Self::try_claim).
+    pub fn revoke(&self, launch_id: LaunchId, reason: &str) -> io::Result<ClaimOutcome> {
+        fs::create_dir_all(self.path())?;
+        self.try_claim(&Claim {
+            launch_id,
+            by: Claimant::Revoked {
+                reason: reason.to_owned(),
+            },
+            boot_id: process::boot_id(),
+            machine_id: process::machine_id(),
+            engine_id: None,
+        })
     }
 
     /// The claim as it stands; none if there is none. Absence is only believed after an own

@@ -12,6 +12,7 @@ mod claim;
 mod events;
 pub mod files;
 mod holder;
+mod job_record;
 mod log;
 mod prune;
 mod records;
@@ -26,6 +27,7 @@ use crate::job::{JobId, LaunchId};
 pub use claim::{Claim, ClaimOutcome, Claimant};
 pub use events::{EVENT_LINE_LIMIT, Event, EventBatch, Level};
 pub use holder::{HEARTBEAT_INTERVAL, Holder, Lock};
+pub use job_record::{JobRecord, LastAttempt};
 pub use log::{LogChunk, log_part_name};
 pub use records::{CancelRequest, ExitRecord, Limits, Request};
 

@@ -39,7 +39,10 @@ impl JobDir {
             return Ok(Vec::new());
         }
         let attempts = self.attempts()?;
-        let in_attempts = |path: fn(&AttemptDir) -> PathBuf| attempts.iter().map(path);
+        let in_attempts = |path: fn(&AttemptDir) -> PathBuf| {
+            let dirs = attempts.iter().map(move |(_, dir)| path(dir));
+            dirs.collect::<Vec<_>>()
+        };
         let mut paths = Vec::new();
         for part in parts {
             match part {
@@ -57,7 +60,7 @@ impl JobDir {
     }
 
     /// The folders of all attempts; a link that bears the name of one is none.
-    fn attempts(&self) -> io::Result<Vec<AttemptDir>> {
+    pub(super) fn attempts(&self) -> io::Result<Vec<(u32, AttemptDir)>> {
         let mut attempts = Vec::new();
         for entry in fs::read_dir(self.path())? {
             let entry = entry?;
@@ -65,8 +68,8 @@ impl JobDir {
             let number = name
                 .to_str()
                 .and_then(|name| name.strip_prefix('a')?.parse::<u32>().ok());
-            if number.is_some() && is_folder(&entry.path()) {
-                attempts.push(AttemptDir::at(entry.path()));
+            if let Some(number) = number.filter(|_| is_folder(&entry.path())) {
+                attempts.push((number, AttemptDir::at(entry.path())));
             }
         }
         Ok(attempts)

@@ -27,21 +27,8 @@ pub(super) enum Revocation {
 impl EngineLoop {
     /// Tries to win the claim, so that nothing of this attempt can start any more.
     pub(super) async fn revoke(&self, job: &Job, reason: &str) -> Result<Revocation, StoreError> {
-        let claim = Claim {
-            launch_id: job.launch_id(),
-            by: Claimant::Revoked {
-                reason: reason.to_owned(),
-            },
-            boot_id: self.context.boot_id.clone(),
-            machine_id: self.context.machine_id.clone(),
-            engine_id: None,
-        };
-        let dir = self.attempt_dir(job);
-        let tried = tokio::task::spawn_blocking(move || {
-            // An attempt that was given up before its folder was made has nothing that could start.
-            std::fs::create_dir_all(dir.path())?;
-            dir.try_claim(&claim)
-        });
+        let (dir, launch_id, reason) = (self.attempt_dir(job), job.launch_id(), reason.to_owned());
+        let tried = tokio::task::spawn_blocking(move || dir.revoke(launch_id, &reason));
         match tried.await {
             Ok(Ok(ClaimOutcome::Won)) => Ok(Revocation::Won),
             Ok(Ok(ClaimOutcome::Lost(Claim {

@@ -2,6 +2,7 @@
 
 mod admin_files;
 mod intake;
+mod restoration;
 mod settings;
 mod start;
 
@@ -33,6 +34,7 @@ use crate::{
 };
 use admin_files::ServerFile;
 use intake::StoreIntake;
+use restoration::Restoration;
 
 pub use admin_files::{ServerInfo, admin_token_path, read_server_info};
 pub use settings::Settings;
@@ -55,6 +57,7 @@ pub struct Server {
     tls: Option<Tls>,
     token: AdminToken,
     prune: Arc<Notify>,
+    restoration: Option<Restoration>,
     // Removed when the server stops: its presence tells the command line where we listen.
     _server_file: ServerFile,
 }
@@ -110,6 +113,9 @@ impl Server {
             self.engines.clone(),
         ));
         let jobs_dir = config.server.jobs_dir.clone();
+        if let Some(restoration) = self.restoration.take() {
+            tokio::spawn(restoration.finish(self.store.clone()));
+        }
         let room = self.scheduling.room.clone();
         actors.spawn(watch_room(self.settings.config.clone(), room.clone()));
         let (store, prune) = (self.store.clone(), Arc::clone(&self.prune));

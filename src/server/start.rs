@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::{
     Addresses, Listeners, Server,
     admin_files::{ServerFile, ServerInfo, admin_token},
+    restoration::Restoration,
     settings::Settings,
 };
 use crate::{
@@ -99,6 +100,7 @@ impl Server {
         let server_file = ServerFile::write(&config.server.state_dir, &info)
             .map_err(folder(config.server.state_dir.clone()))?;
         forget_old_clocks(&store, &config).await?;
+        let restoration = Restoration::begin(&store, &jobs_dir).await?;
         let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
         let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));
         let scheduling = Context {
@@ -120,6 +122,7 @@ impl Server {
             tls,
             token,
             prune: Arc::default(),
+            restoration,
             _server_file: server_file,
         })
     }

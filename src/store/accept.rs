@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::ModelEntry,
     job::{Job, JobId, JobKind, JobState, ModelRunId, PROTOCOL, Progress, Report},
+    job_dir::JobRecord,
 };
 
 /// In milliseconds.
@@ -170,7 +171,26 @@ fn insert(
     entry_json: &str,
     now: Timestamp,
 ) -> Result<Job, StoreError> {
-    let mut job = begin(new, now);
+    let mut job = begin(new.record(now));
+    insert_job(connection, &mut job, &new.webhook, digest, entry_json)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO timeline (job, at, event, detail) VALUES (?1, ?2, 'accepted', ?3)",
+        )?
+        .execute((job.seq, millis(now), format!("by {}", job.actor)))?;
+    let report = first_report(connection, &job)?;
+    owe(connection, &job, &report, now)?;
+    Ok(job)
+}
+
+/// Gives a job that has just begun its row, and its place in the order.
+pub(super) fn insert_job(
+    connection: &Connection,
+    job: &mut Job,
+    webhook: &[u8],
+    digest: &[u8],
+    entry_json: &str,
+) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO jobs (version, id, workspace, model_run_id, model_id, kind, parent, actor, model, executor, \
@@ -183,38 +203,48 @@ fn insert(
             ":id": job.id.to_string(), ":workspace": job.workspace, ":run": job.model_run_id.as_str(),
             ":model_id": job.model_id, ":kind": job.kind.as_str(), ":parent": job.parent.map(|id| id.to_string()),
             ":actor": job.actor, ":model": job.entry.slug, ":executor": job.entry.executor, ":entry": entry_json,
-            ":gpus": job.entry.resources.gpus, ":protocol": job.protocol, ":webhook": &new.webhook[..],
-            ":digest": digest, ":state": job.state.as_str(), ":now": millis(now),
+            ":gpus": job.entry.resources.gpus, ":protocol": job.protocol, ":webhook": webhook,
+            ":digest": digest, ":state": job.state.as_str(), ":now": millis(job.accepted_at),
             ":deadline": job.queue_deadline.map(millis),
         })?;
     job.seq = connection.last_insert_rowid();
-    connection
-        .prepare_cached(
-            "INSERT INTO timeline (job, at, event, detail) VALUES (?1, ?2, 'accepted', ?3)",
-        )?
-        .execute((job.seq, millis(now), format!("by {}", job.actor)))?;
-    let report = first_report(connection, &job)?;
-    owe(connection, &job, &report, now)?;
-    Ok(job)
+    Ok(())
 }
 
-fn begin(new: &NewJob, now: Timestamp) -> Job {
-    let deadline = new
-        .entry
-        .queue_timeout()
-        .and_then(|timeout| now.checked_add(timeout).ok());
+impl NewJob {
+    fn record(&self, now: Timestamp) -> JobRecord {
+        JobRecord {
+            server_id: String::new(),
+            id: JobId::new(now),
+            workspace: self.workspace.clone(),
+            model_run_id: self.model_run_id.clone(),
+            model_id: self.model_id.clone(),
+            kind: JobKind::Train,
+            parent: self.parent,
+            actor: self.actor.clone(),
+            entry: (*self.entry).clone(),
+            protocol: PROTOCOL,
+            accepted_at: now,
+        }
+    }
+}
+
+/// A job at its very beginning, not yet in the store.
+pub(super) fn begin(record: JobRecord) -> Job {
+    let timeout = record.entry.queue_timeout();
+    let now = record.accepted_at;
     Job {
         seq: 0,
         version: 1,
-        id: JobId::new(now),
-        workspace: new.workspace.clone(),
-        model_run_id: new.model_run_id.clone(),
-        model_id: new.model_id.clone(),
-        kind: JobKind::Train,
-        parent: new.parent,
-        actor: new.actor.clone(),
-        entry: (*new.entry).clone(),
-        protocol: PROTOCOL,
+        id: record.id,
+        workspace: record.workspace,
+        model_run_id: record.model_run_id,
+        model_id: record.model_id,
+        kind: record.kind,
+        parent: record.parent,
+        actor: record.actor,
+        entry: record.entry,
+        protocol: record.protocol,
         state: JobState::Accepted,
         stage: None,
         cause: None,
@@ -231,7 +261,7 @@ fn begin(new: &NewJob, now: Timestamp) -> Job {
         started_at: None,
         ended_at: None,
         next_check_at: Some(now),
-        queue_deadline: deadline,
+        queue_deadline: timeout.and_then(|timeout| now.checked_add(timeout).ok()),
         not_before: None,
     }
 }

@@ -185,7 +185,8 @@ fn move_aside(file: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     if !file.exists() {
         return Ok(None);
     }
-    let aside = file.with_added_extension(format!("replaced-{}", now.strftime("%Y%m%dT%H%M%SZ")));
+    let aside =
+        file.with_added_extension(format!("replaced-{}", now.strftime("%Y%m%dT%H%M%S%.3fZ")));
     // The log goes into the file, so that the file can be moved alone. A damaged one keeps its log beside it.
     let folded = Connection::open(file).and_then(|old| {
         old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

@@ -14,6 +14,7 @@ mod queue;
 mod read_back;
 mod readers;
 mod reports;
+mod restored;
 mod retention;
 mod rows;
 mod settle;
@@ -36,6 +37,7 @@ pub use open::OpenError;
 pub use outbox::{Delivery, OwedRun};
 pub use queue::{JobCounts, Slots};
 pub use reports::{Parked, ReportRow, ReportState};
+pub use restored::Adoption;
 pub use retention::Prunable;
 pub use settle::{Park, Postponed, Settlement};
 
@@ -46,6 +48,7 @@ pub struct Store {
     readers: Readers,
     changes: watch::Sender<u64>,
     server_id: String,
+    restored_from: Option<jiff::Timestamp>,
     file: PathBuf,
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use super::{
     backup::{BackupError, copy_database},
     folder::StateDir,
     readers::Readers,
+    rows::optional_time,
     writer::Writer,
 };
 
@@ -96,7 +98,12 @@ impl Store {
     pub fn open(state_dir: &Path) -> Result<Self, OpenError> {
         let folder = Arc::new(StateDir::own(state_dir)?);
         let file = database_file(state_dir);
-        let (connection, server_id) = open_database(&file)?;
+        let connection = open_database(&file)?;
+        let (server_id, restored_from) =
+            identity(&connection).map_err(|source| OpenError::Database {
+                path: file.clone(),
+                source,
+            })?;
         let changes = watch::Sender::new(0);
         let writer = StateDir::watch(&folder)
             .and_then(|()| Writer::start(connection, changes.clone(), folder));
@@ -109,6 +116,7 @@ impl Store {
             readers: Readers::new(&file),
             changes,
             server_id,
+            restored_from,
             file,
         })
     }
@@ -125,7 +133,7 @@ pub(super) fn database_file(state_dir: &Path) -> PathBuf {
     state_dir.join("trainhook.db")
 }
 
-fn open_database(file: &Path) -> Result<(Connection, String), OpenError> {
+fn open_database(file: &Path) -> Result<Connection, OpenError> {
     let database = |source| OpenError::Database {
         path: file.to_owned(),
         source,
@@ -149,10 +157,13 @@ fn open_database(file: &Path) -> Result<(Connection, String), OpenError> {
         copy_before_migration(&connection, file, found)?;
     }
     migrate(&connection, found).map_err(database)?;
-    let server_id = connection
-        .query_row("SELECT server_id FROM server", [], |row| row.get(0))
-        .map_err(database)?;
-    Ok((connection, server_id))
+    Ok(connection)
+}
+
+/// The server's own id, and when the backup was made that it was put back from.
+fn identity(connection: &Connection) -> rusqlite::Result<(String, Option<Timestamp>)> {
+    let sql = "SELECT server_id, backup_of FROM server";
+    connection.query_row(sql, [], |row| Ok((row.get(0)?, optional_time(row, 1)?)))
 }
 
 pub(super) fn user_version(connection: &Connection) -> rusqlite::Result<i64> {

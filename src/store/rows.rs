@@ -33,7 +33,8 @@ pub(super) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(index)?).map_err(|error| unreadable(index, error))
 }
 
-fn optional_time(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Timestamp>> {
+/// The time a row may hold.
+pub(super) fn optional_time(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Timestamp>> {
     let at: Option<i64> = row.get(index)?;
     at.map(|at| Timestamp::from_millisecond(at).map_err(|error| unreadable(index, error)))
         .transpose()

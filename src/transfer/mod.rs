@@ -16,7 +16,7 @@ use crate::{
     config::Current,
     disk::Room,
     job::{Cause, Change, Job, JobId, JobState},
-    job_dir::JobDir,
+    job_dir::{JobDir, JobRecord},
     labelbox::Labelbox,
     store::{Store, StoreError},
 };
@@ -198,7 +198,12 @@ impl Transfer {
     async fn lay_out(&self, job: &Job) -> Result<std::io::Result<()>, StoreError> {
         let webhook = self.store.webhook(job.id).await?;
         let dir = JobDir::new(&self.jobs_dir, job.id);
-        let created = tokio::task::spawn_blocking(move || dir.create(&webhook)).await;
+        let record = JobRecord::of(job, self.store.server_id());
+        let create = move || {
+            dir.create(&webhook)
+                .and_then(|()| dir.write_record(&record))
+        };
+        let created = tokio::task::spawn_blocking(create).await;
         Ok(created.unwrap_or_else(|error| Err(std::io::Error::other(error))))
     }
 

@@ -3,6 +3,7 @@
 mod acceptance;
 mod access;
 mod admin;
+mod backup;
 mod big_log;
 mod check;
 mod circle;

@@ -125,8 +125,23 @@ impl Admin {
                 now,
             )
             .await?;
+        if job.state.is_terminal() {
+            self.give_up_attempt(&job).await;
+        }
         let view = self.view(&job, &mut view::Fullness::default()).await?;
         Ok(answer::json(StatusCode::OK, &json!({"job": view})))
+    }
+
+    /// A job that was cancelled before it began has nothing that could start; its folder says so to a store that is
+    /// restored from an older backup.
+    async fn give_up_attempt(&self, job: &Job) {
+        let dir = JobDir::new(&self.jobs_dir, job.id).attempt(job.attempt);
+        let (job_id, launch_id) = (job.id, job.launch_id());
+        let reason = job.message.clone().unwrap_or_default();
+        let revoked = tokio::task::spawn_blocking(move || dir.revoke(launch_id, &reason)).await;
+        if let Ok(Err(error)) = revoked {
+            tracing::warn!(%job_id, "the folder of a cancelled job cannot be written: {error}");
+        }
     }
 
     /// A new job for the same run, with the model as it stands in `models.toml` now.
