@@ -80,7 +80,7 @@
 //! | 1 | [`job`] | states and their changes, causes, reports, the verdict; pure |
 //! | 1 | [`job_dir`] | the files through which server, supervisor and command speak |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
-//! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`outbound`] | what they say |
+//! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |
 //!
 //! # Rules
 //!
@@ -102,6 +102,7 @@ pub mod http;
 pub mod job;
 pub mod job_dir;
 pub mod labelbox;
+pub mod meters;
 pub mod outbound;
 pub mod process;
 pub mod reporter;

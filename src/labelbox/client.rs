@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Secret, SecretRef},
+    meters::{Counters, Durations},
     outbound,
 };
 
@@ -42,6 +43,16 @@ struct Inner {
     api_key: SecretRef,
     timeout: Duration,
     http: OnceLock<reqwest::Client>,
+    meters: LabelboxMeters,
+}
+
+/// What has become of the calls of one client.
+#[derive(Debug, Default)]
+pub struct LabelboxMeters {
+    /// The call, by its field in the answer, and its outcome: `ok`, or the error's kind.
+    pub calls: Counters<(&'static str, &'static str)>,
+    /// How long calls took that were answered in any way.
+    pub durations: Durations,
 }
 
 /// Which of the two addresses serves a query (captured from labelbox 7.17.0).
@@ -86,8 +97,15 @@ impl Labelbox {
                 api_key,
                 timeout,
                 http: OnceLock::new(),
+                meters: LabelboxMeters::default(),
             }),
         }
+    }
+
+    /// What has become of its calls.
+    #[must_use]
+    pub fn meters(&self) -> &LabelboxMeters {
+        &self.inner.meters
     }
 
     /// A number that changes when the key does; none while the key cannot be read.
@@ -108,6 +126,18 @@ impl Labelbox {
         &self,
         call: &Call,
     ) -> Result<Option<T>, LabelboxError> {
+        let begun = Instant::now();
+        let answer = self.try_call(call).await;
+        let meters = &self.inner.meters;
+        meters.durations.add(begun.elapsed());
+        let outcome = answer
+            .as_ref()
+            .map_or_else(|error| error.kind.as_str(), |_| "ok");
+        meters.calls.add((call.field, outcome));
+        answer
+    }
+
+    async fn try_call<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, LabelboxError> {
         let (http, key) = self.prepare().await?;
         let mut data = self.exchange(&http, &key, call).await?;
         let Some(field) = data.get_mut(call.field) else {

@@ -64,6 +64,25 @@ pub enum Class {
 }
 
 impl Kind {
+    /// One word for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
+            Self::Unavailable => "unavailable",
+            Self::RateLimited => "rate_limited",
+            Self::Foreign => "foreign",
+            Self::Unexpected => "unexpected",
+            Self::Authentication => "authentication",
+            Self::KeyUnreadable => "key_unreadable",
+            Self::Setup => "setup",
+            Self::Authorization => "authorization",
+            Self::Refused => "refused",
+            Self::NotFound => "not_found",
+        }
+    }
+
     /// What should follow.
     #[must_use]
     pub const fn class(self) -> Class {

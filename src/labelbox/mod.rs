@@ -9,7 +9,7 @@ mod error;
 mod model_run;
 mod status;
 
-pub use client::Labelbox;
+pub use client::{Labelbox, LabelboxMeters};
 pub use error::{Class, Kind, LabelboxError};
 pub use model_run::ModelRun;
 pub use status::Pipeline;

@@ -180,6 +180,7 @@ impl Server {
             slots: slots.collect(),
             visits,
             room: self.scheduling.room.clone(),
+            labelboxes: self.settings.labelboxes,
             prune: self.prune,
             token: self.token,
         };

@@ -76,7 +76,7 @@ impl Restoration {
             let job_id = record.id;
             match adoption.as_ref() {
                 Ok(Adoption::Adopted) => {
-                    tracing::warn!(%job_id, "taken up: the backup does not know it")
+                    tracing::warn!(%job_id, "taken up: the backup does not know it");
                 }
                 Ok(Adoption::Superseded) => {
                     tracing::warn!(%job_id, "left as it is: its run was trained again since");

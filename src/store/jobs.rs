@@ -48,14 +48,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Job, StoreError> {
         let (id, version) = (seen.id, seen.version);
-        self.write(move |connection| {
+        let changed = self.write(move |connection| {
             let job = by_id(connection, id)?.ok_or(StoreError::NotFound("job"))?;
             if job.version != version {
                 return Err(StoreError::Stale);
             }
             apply_all(connection, job, &changes, now)
-        })
-        .await
+        });
+        let job = changed.await?;
+        self.meters.count_if_ended(&job);
+        Ok(job)
     }
 
     /// Wishes a job to stop, whatever it does at this moment. A job that has ended stays as it is.
@@ -68,14 +70,19 @@ impl Store {
         stop: Stop,
         now: Timestamp,
     ) -> Result<Job, StoreError> {
-        self.write(move |connection| {
+        let wished = self.write(move |connection| {
             let job = by_id(connection, id)?.ok_or(StoreError::NotFound("job"))?;
             if job.state.is_terminal() || job.stop.is_some() {
-                return Ok(job);
+                return Ok((job, false));
             }
-            apply_all(connection, job, &[Change::WishStop(stop.clone())], now)
-        })
-        .await
+            let job = apply_all(connection, job, &[Change::WishStop(stop.clone())], now)?;
+            Ok((job, true))
+        });
+        let (job, changed) = wished.await?;
+        if changed {
+            self.meters.count_if_ended(&job);
+        }
+        Ok(job)
     }
 
     /// Says when these jobs should be looked at again; one that has changed since it was read keeps

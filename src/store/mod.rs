@@ -8,6 +8,7 @@ mod backup;
 mod folder;
 mod jobs;
 mod leftovers;
+mod meters;
 mod open;
 mod outbox;
 mod queue;
@@ -20,7 +21,7 @@ mod rows;
 mod settle;
 mod writer;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ pub use accept::{Acceptance, NewJob, SpendingLimit};
 pub use backup::BackupError;
 pub use jobs::{Filter, TimelineRow};
 pub use leftovers::Leftover;
+pub use meters::{Standing, StoreMeters};
 pub use open::OpenError;
 pub use outbox::{Delivery, OwedRun};
 pub use queue::{JobCounts, Slots};
@@ -49,6 +51,7 @@ pub struct Store {
     changes: watch::Sender<u64>,
     server_id: String,
     restored_from: Option<jiff::Timestamp>,
+    meters: Arc<StoreMeters>,
     file: PathBuf,
 }
 

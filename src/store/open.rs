@@ -15,6 +15,7 @@ use super::{
     Store,
     backup::{BackupError, copy_database},
     folder::StateDir,
+    meters::StoreMeters,
     readers::Readers,
     rows::optional_time,
     writer::Writer,
@@ -104,9 +105,9 @@ impl Store {
                 path: file.clone(),
                 source,
             })?;
-        let changes = watch::Sender::new(0);
+        let (changes, meters) = (watch::Sender::new(0), Arc::<StoreMeters>::default());
         let writer = StateDir::watch(&folder)
-            .and_then(|()| Writer::start(connection, changes.clone(), folder));
+            .and_then(|()| Writer::start(connection, changes.clone(), Arc::clone(&meters), folder));
         let writer = writer.map_err(|source| OpenError::Folder {
             path: state_dir.to_owned(),
             source,
@@ -117,6 +118,7 @@ impl Store {
             changes,
             server_id,
             restored_from,
+            meters,
             file,
         })
     }

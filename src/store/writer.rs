@@ -9,12 +9,13 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Instant,
 };
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{StoreError, folder::StateDir};
+use super::{StoreError, folder::StateDir, meters::StoreMeters};
 
 /// Writes that wait; more are refused, which Labelbox sees as a 503.
 const QUEUE_LIMIT: usize = 4096;
@@ -74,12 +75,15 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         changes: watch::Sender<u64>,
+        meters: Arc<StoreMeters>,
         folder: Arc<StateDir>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_LIMIT);
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         thread.spawn(move || {
-            let served = catch_unwind(AssertUnwindSafe(|| serve(connection, waiting, &changes)));
+            let served = catch_unwind(AssertUnwindSafe(|| {
+                serve(connection, waiting, &changes, &meters);
+            }));
             if served.is_err() {
                 fail_stop("the store's writer panicked");
             }
@@ -111,6 +115,7 @@ fn serve(
     connection: Connection,
     mut waiting: mpsc::Receiver<Box<dyn Write>>,
     changes: &watch::Sender<u64>,
+    meters: &StoreMeters,
 ) {
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
@@ -120,7 +125,9 @@ fn serve(
             batch.push(next);
         }
         let rows_before = connection.total_changes();
+        let begun = Instant::now();
         commit_together(&connection, batch);
+        meters.commits.add(begun.elapsed());
         // Whoever looks for work by writing must not wake itself when there was none.
         if connection.total_changes() != rows_before {
             changes.send_modify(|generation| *generation += 1);
@@ -209,7 +216,13 @@ mod tests {
             .execute_batch("CREATE TABLE t (x)")
             .expect("it is written");
         let own = StateDir::own(folder).expect("nobody else has it");
-        Writer::start(connection, watch::Sender::new(0), Arc::new(own)).expect("a thread")
+        Writer::start(
+            connection,
+            watch::Sender::new(0),
+            Arc::default(),
+            Arc::new(own),
+        )
+        .expect("a thread")
     }
 
     /// Writes 0 to 9 as one batch; 5 writes first, and then fails as `fail` does.

@@ -25,6 +25,7 @@ mod intake_paths;
 mod intake_signature;
 mod labelbox_client;
 mod local_executor;
+mod metrics;
 mod people;
 mod processes;
 mod reload;

@@ -1,7 +1,9 @@
-//! The admin listener, for the command line: `/api/jobs…`, `/api/reports…`, `/api/start`, `/healthz`, `/readyz`.
+//! The admin listener, for the command line: `/api/jobs…`, `/api/reports…`, `/api/start` and the like,
+//! `/metrics`, `/healthz`, `/readyz`.
 
 mod guard;
 mod jobs;
+mod metrics;
 mod parameters;
 mod prune;
 mod reports;
@@ -11,7 +13,7 @@ mod visits;
 
 use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::Stream;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -31,6 +33,7 @@ use super::{
 use crate::{
     config::{Config, Current},
     disk::Room,
+    labelbox::Labelbox,
     store::Store,
 };
 use parameters::Parameters;
@@ -52,6 +55,8 @@ pub struct Admin {
     pub visits: Arc<Visits>,
     /// How much room the disks have.
     pub room: Current<Room>,
+    /// The clients of Labelbox, by workspace.
+    pub labelboxes: Current<BTreeMap<String, Labelbox>>,
     /// Rung when somebody wants old files removed now.
     pub prune: Arc<Notify>,
     /// What every `/api` request must bear.
@@ -84,77 +89,72 @@ impl Admin {
                 request.only(&Method::GET, "GET")?;
                 Ok(self.readiness().await)
             }
+            ["metrics"] => {
+                request.only(&Method::GET, "GET")?;
+                self.token.check(request.headers)?;
+                self.metrics().await
+            }
             ["api", rest @ ..] => {
                 self.token.check(request.headers)?;
-                if request.method == Method::POST {
-                    guard::check_mutation(request.headers)?;
+                match (is_get(rest), is_post(rest)) {
+                    (true, _) => {
+                        request.only(&Method::GET, "GET")?;
+                        self.get(rest, Parameters::parse(request.query)?).await
+                    }
+                    (_, true) => {
+                        request.only(&Method::POST, "POST")?;
+                        guard::check_mutation(request.headers)?;
+                        let body = limits.read(request.headers, body).await?;
+                        self.post(rest, &body).await
+                    }
+                    _ => Err(ApiError::NotFound),
                 }
-                let body = limits.read(request.headers, body).await?;
-                self.api(&request, rest, body).await
             }
             _ => Err(ApiError::NotFound),
         }
     }
 
-    async fn api(
-        &self,
-        request: &Request<'_>,
-        rest: &[&str],
-        body: Bytes,
-    ) -> Result<Response, ApiError> {
-        let parameters = || Parameters::parse(request.query);
-        match rest {
-            ["jobs"] => {
-                request.only(&Method::GET, "GET")?;
-                self.list_jobs(parameters()?).await
-            }
-            ["jobs", id] => {
-                request.only(&Method::GET, "GET")?;
-                self.show_job(id).await
-            }
-            ["jobs", id, "log"] => {
-                request.only(&Method::GET, "GET")?;
-                self.read_log(id, parameters()?).await
-            }
-            ["jobs", id, "cancel"] => {
-                request.only(&Method::POST, "POST")?;
-                self.cancel_job(id, &body).await
-            }
-            ["jobs", id, "retry"] => {
-                request.only(&Method::POST, "POST")?;
-                self.retry_job(id, &body).await
-            }
-            ["start"] => {
-                request.only(&Method::POST, "POST")?;
-                self.start_job(&body).await
-            }
-            ["prunable"] => {
-                request.only(&Method::GET, "GET")?;
-                self.list_prunable().await
-            }
-            ["prune"] => {
-                request.only(&Method::POST, "POST")?;
-                self.prune(&body)
-            }
-            ["refused"] => {
-                request.only(&Method::GET, "GET")?;
-                Ok(self.list_refused())
-            }
-            ["secrets"] => {
-                request.only(&Method::GET, "GET")?;
-                Ok(self.list_secrets())
-            }
-            ["reports"] => {
-                request.only(&Method::GET, "GET")?;
-                self.list_reports(parameters()?).await
-            }
-            ["reports", id, action @ ("resend" | "drop")] => {
-                request.only(&Method::POST, "POST")?;
-                self.settle_report(id, action, &body).await
-            }
+    async fn get(&self, path: &[&str], parameters: Parameters) -> Result<Response, ApiError> {
+        match path {
+            ["jobs"] => self.list_jobs(parameters).await,
+            ["jobs", id] => self.show_job(id).await,
+            ["jobs", id, "log"] => self.read_log(id, parameters).await,
+            ["reports"] => self.list_reports(parameters).await,
+            ["prunable"] => self.list_prunable().await,
+            ["refused"] => Ok(self.list_refused()),
+            ["secrets"] => Ok(self.list_secrets()),
             _ => Err(ApiError::NotFound),
         }
     }
+
+    async fn post(&self, path: &[&str], body: &[u8]) -> Result<Response, ApiError> {
+        match path {
+            ["jobs", id, "cancel"] => self.cancel_job(id, body).await,
+            ["jobs", id, "retry"] => self.retry_job(id, body).await,
+            ["start"] => self.start_job(body).await,
+            ["prune"] => self.prune(body),
+            ["reports", id, action] => self.settle_report(id, action, body).await,
+            _ => Err(ApiError::NotFound),
+        }
+    }
+}
+
+/// Whether there is something to read at a path below `/api`.
+fn is_get(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["jobs" | "reports" | "prunable" | "refused" | "secrets"]
+            | ["jobs", _]
+            | ["jobs", _, "log"]
+    )
+}
+
+/// Whether something can be done at a path below `/api`.
+fn is_post(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["start" | "prune"] | ["jobs", _, "cancel" | "retry"] | ["reports", _, "resend" | "drop"]
+    )
 }
 
 /// What of a request the routes look at.

@@ -50,17 +50,17 @@ pub(crate) fn accepted(answer: &Answer) -> (String, bool) {
     (id, body["duplicate"].as_bool().expect("true or false"))
 }
 
-/// What the admin listener answers to whoever has no token.
-pub(crate) async fn ask_admin(stack: &Stack, path: &str) -> Answer {
+/// What the admin listener answers to a request with these header lines.
+pub(crate) async fn ask_admin(stack: &Stack, path: &str, headers: &str) -> Answer {
     let address = stack.server.info()["admin"].as_str().map(str::parse);
     let address = address.expect("an address").expect("an address");
     let mut client = Client::connect(address).await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     client.send(&request).await;
     client.answer().await
 }
 
 /// What `/readyz` answers.
 pub(crate) async fn readiness(stack: &Stack) -> Answer {
-    ask_admin(stack, "/readyz").await
+    ask_admin(stack, "/readyz", "").await
 }

@@ -1,0 +1,80 @@
+//! Numbers that only grow while the server lives, kept where things happen and read by `/metrics`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How often each of several things has happened.
+#[derive(Debug)]
+pub struct Counters<K> {
+    counts: Mutex<BTreeMap<K, u64>>,
+}
+
+impl<K: Ord + Clone> Counters<K> {
+    /// Counts one more.
+    pub fn add(&self, key: K) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(key).or_default() += 1;
+    }
+
+    /// All that have happened, and how often.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<K, u64> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.clone()
+    }
+}
+
+impl<K> Default for Counters<K> {
+    fn default() -> Self {
+        Self {
+            counts: Mutex::default(),
+        }
+    }
+}
+
+/// The upper ends of a [`Durations`]' ranges, in seconds; the last range has none.
+pub const BOUNDS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
+];
+
+/// How long something has taken, each time.
+#[derive(Debug, Default)]
+pub struct Durations {
+    ranges: [AtomicU64; BOUNDS.len() + 1],
+    sum_micros: AtomicU64,
+}
+
+impl Durations {
+    /// Takes one more.
+    pub fn add(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let range = BOUNDS.iter().position(|bound| seconds <= *bound);
+        self.ranges[range.unwrap_or(BOUNDS.len())].fetch_add(1, Relaxed);
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sum_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// How many have taken no longer than each of [`BOUNDS`]; the last number counts all.
+    #[must_use]
+    pub fn up_to(&self) -> Vec<u64> {
+        let counts = self.ranges.iter().map(|range| range.load(Relaxed));
+        counts
+            .scan(0, |sum, count| {
+                *sum += count;
+                Some(*sum)
+            })
+            .collect()
+    }
+
+    /// All of them together, in seconds.
+    #[must_use]
+    pub fn sum_seconds(&self) -> f64 {
+        Duration::from_micros(self.sum_micros.load(Relaxed)).as_secs_f64()
+    }
+}
