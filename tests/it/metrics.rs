@@ -113,7 +113,7 @@ async fn clicks_jobs_and_calls_are_counted() {
 /// Reads until they are as wanted.
 async fn metrics_when(
     stack: &Stack,
-    wanted: impl Fn(&BTreeMap<String, f64>) -> bool + Send,
+    wanted: impl Fn(&BTreeMap<String, f64>) -> bool + Send + Sync,
 ) -> BTreeMap<String, f64> {
     let reading = async {
         loop {
