@@ -62,6 +62,11 @@ impl CommandError {
 }
 
 impl ServerArgs {
+    /// The server of these settings.
+    pub(super) const fn of(config: PathBuf) -> Self {
+        Self { config }
+    }
+
     /// Finds the server; it is not asked yet.
     pub(super) fn connect(&self) -> Result<AdminClient, CommandError> {
         let settings = |text: String| CommandError::Settings(text);

@@ -4,6 +4,7 @@ mod admin_client;
 mod backup;
 mod check;
 mod demo;
+mod doctor;
 mod emulate;
 mod event;
 mod jobs;
@@ -40,6 +41,8 @@ enum Command {
     Serve(serve::Args),
     /// Says whether a settings file is fine, or all that is wrong with it
     Check(check::Args),
+    /// Looks at everything that must be right, also the way from outside
+    Doctor(doctor::Args),
     /// Lists, shows, follows, cancels and retries jobs
     Jobs(jobs::Args),
     /// Starts a job without the button
@@ -73,6 +76,7 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Command::Demo(arguments) => arguments.run(registry),
         Command::Serve(arguments) => arguments.run(registry),
         Command::Check(arguments) => arguments.run(registry),
+        Command::Doctor(arguments) => arguments.run(registry),
         Command::Jobs(arguments) => arguments.run(),
         Command::Start(arguments) => arguments.run(),
         Command::Reports(arguments) => arguments.run(),

@@ -14,6 +14,7 @@ mod crashes;
 mod custom_executor;
 mod demo;
 mod digits;
+mod doctor;
 mod emulator;
 mod event_command;
 mod full_disk;

@@ -123,6 +123,7 @@ impl Admin {
             ["prunable"] => self.list_prunable().await,
             ["refused"] => Ok(self.list_refused()),
             ["secrets"] => Ok(self.list_secrets()),
+            ["readiness"] => Ok(self.show_readiness().await),
             _ => Err(ApiError::NotFound),
         }
     }
@@ -143,7 +144,7 @@ impl Admin {
 fn is_get(path: &[&str]) -> bool {
     matches!(
         path,
-        ["jobs" | "reports" | "prunable" | "refused" | "secrets"]
+        ["jobs" | "reports" | "prunable" | "refused" | "secrets" | "readiness"]
             | ["jobs", _]
             | ["jobs", _, "log"]
     )

@@ -49,6 +49,23 @@ impl Admin {
 
     /// Ready, unless something waits for a person.
     pub(super) async fn readiness(&self) -> Response {
+        let reasons = self.reasons().await;
+        let ready = reasons.is_empty();
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        answer::json(status, &json!({"ready": ready, "reasons": reasons}))
+    }
+
+    /// The same, always 200, for whoever wants the reasons.
+    pub(super) async fn show_readiness(&self) -> Response {
+        let reasons = self.reasons().await;
+        answer::json(StatusCode::OK, &json!({"reasons": reasons}))
+    }
+
+    async fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.room.get().shortage().into_iter().collect();
         match self.store.parked().await {
             Err(error) => reasons.push(format!("the store cannot be read: {error}")),
@@ -64,12 +81,6 @@ impl Admin {
                 }
             }
         }
-        let ready = reasons.is_empty();
-        let status = if ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
-        answer::json(status, &json!({"ready": ready, "reasons": reasons}))
+        reasons
     }
 }
