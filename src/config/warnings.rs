@@ -1,6 +1,7 @@
 //! What is no mistake in the file, and still worth a word.
 
 use super::{Config, SecretRef, Workspace};
+use crate::process::Surroundings;
 
 /// A webhook secret with fewer characters than this can be guessed.
 const SHORTEST_SECRET: usize = 16;
@@ -27,6 +28,13 @@ impl Config {
                 "listen = \"{}\" takes plain HTTP from other machines: whoever sees the requests can read them",
                 server.listen
             ));
+        }
+        if self
+            .executors
+            .iter()
+            .any(|executor| executor.kind == "local")
+        {
+            warnings.extend(Surroundings::look().danger());
         }
         warnings
     }

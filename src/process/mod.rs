@@ -12,6 +12,8 @@ mod other;
 #[cfg(not(target_os = "linux"))]
 use other as system;
 
+mod surroundings;
+
 use std::{collections::BTreeMap, fs, io, os::fd::OwnedFd, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::LaunchId;
 
 pub use rustix::process::Signal;
+pub use surroundings::{Surroundings, unit_of};
 
 /// The variable by which every process of a launch is known.
 pub const LAUNCH_MARK: &str = "TRAINHOOK_LAUNCH_ID";

@@ -19,8 +19,11 @@ fn doctor(stack: &Stack, arguments: &[&str]) -> (String, bool) {
     (told, output.status.success())
 }
 
+/// What a proxy does to a request.
+type Change = fn(String) -> String;
+
 /// A proxy in front of the server that does this to every request that it hands on.
-fn proxy(server: SocketAddr, change: fn(String) -> String) -> SocketAddr {
+fn proxy(server: SocketAddr, change: Change) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it listens");
     std::thread::spawn(move || {
@@ -104,7 +107,7 @@ async fn what_a_proxy_does_to_requests_is_found() {
         }
         _ => request,
     };
-    let changes: [(fn(String) -> String, &str); 3] = [
+    let changes: [(Change, &str); 3] = [
         (strip_header, "takes the header away"),
         (add_prefix, "arrived at /inner/ping"),
         (shorten, "something on the way removes it"),

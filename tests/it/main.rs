@@ -34,6 +34,7 @@ mod reporting;
 mod retention;
 mod retries;
 mod server_process;
+mod service;
 mod slots;
 mod stopping;
 mod store;

@@ -61,8 +61,10 @@ async fn clicks_jobs_and_calls_are_counted() {
     stack.wait_for_lines("runs", 2).await;
     post(&stack, "no JSON").await;
     ask(address(&stack), "GET", "/models", &[], None).await;
+    let running = "trainhook_jobs{model=\"long\",state=\"running\"}";
     let values = metrics_when(&stack, |values| {
         values["trainhook_reports_owed{workspace=\"main\"}"] == 0.0
+            && values.get(running) == Some(&2.0)
     })
     .await;
     for (key, value) in [
