@@ -29,6 +29,7 @@ mod local_executor;
 mod metrics;
 mod people;
 mod processes;
+mod properties;
 mod reload;
 mod reporting;
 mod retention;

@@ -30,7 +30,7 @@ command = ["python3", "train.py", "{params.epochs}"]
 params = { epochs = 12 }
 "#;
 
-fn read(text: &str) -> Result<Config, Vec<Mistake>> {
+pub(crate) fn read(text: &str) -> Result<Config, Vec<Mistake>> {
     let parsed = parse(text, Path::new("/etc/trainhook/models.toml"));
     parsed.config.ok_or(parsed.mistakes)
 }

@@ -1,7 +1,6 @@
 //! What holds of the file as a whole.
 
 use super::{GOOD, read};
-use crate::support::numbers::Numbers;
 
 #[test]
 fn what_is_missing_altogether_is_asked_for() {
@@ -43,55 +42,4 @@ fn a_text_that_is_no_toml_is_located() {
     let twice = GOOD.replace("kind = \"local\"", "kind = \"local\"\nkind = \"local\"");
     let mistakes = read(&twice).expect_err("a key twice");
     assert_eq!((mistakes.len(), mistakes[0].line), (1, 13), "{mistakes:?}");
-}
-
-#[test]
-fn no_text_breaks_the_reader() {
-    let shipped = include_str!("../../../models.toml");
-    let pieces = [
-        "\"",
-        "[",
-        "]",
-        "{",
-        "}",
-        "=",
-        "\n",
-        "#",
-        "'''",
-        "é",
-        "\0",
-        "9999999999999999999",
-        "-1",
-        "nan",
-        "1979-05-27",
-        "[[models]]",
-    ];
-    let mut numbers = Numbers::from(20_261_123);
-    for _ in 0..5_000 {
-        let mut text: Vec<char> = shipped.chars().collect();
-        for _ in 0..=numbers.below(4) {
-            let at = numbers.below(text.len());
-            match numbers.below(4) {
-                0 => text.truncate(at.max(1)),
-                1 => drop(text.remove(at)),
-                2 => text[at] = char::from(u8::try_from(32 + numbers.below(95)).expect("ASCII")),
-                _ => drop(text.splice(at..at, numbers.one_of(&pieces).chars())),
-            }
-            if text.is_empty() {
-                break;
-            }
-        }
-        let text: String = text.into_iter().collect();
-        let lines = text.lines().count().max(1);
-        // To be read or refused, with lines that are there, is all that is asked of it.
-        if let Err(mistakes) = read(&text) {
-            assert!(!mistakes.is_empty(), "{text}");
-            assert!(
-                mistakes
-                    .iter()
-                    .all(|mistake| (1..=lines + 1).contains(&mistake.line)),
-                "{mistakes:?}\n{text}"
-            );
-        }
-    }
 }

@@ -18,20 +18,20 @@ use trainhook::{
 use crate::support::scripted::{Recorded, Reply, Scripted};
 
 /// The key that stands in the captures.
-const KEY: &str = "x-api-key";
+pub(crate) const KEY: &str = "x-api-key";
 
 /// The run that stands in the captures.
 const MODEL_RUN_ID: &str = "9da6c7e2-bc0d-0679-1e2e-a6a4e28475c8";
 
 /// A client of a scripted server, its key in a file.
-struct Fixture {
+pub(crate) struct Fixture {
     folder: TempDir,
     server: Scripted,
-    labelbox: Labelbox,
+    pub(crate) labelbox: Labelbox,
 }
 
 impl Fixture {
-    async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self::with_timeout(replies, Duration::from_secs(30)).await
     }
 
@@ -86,11 +86,11 @@ fn reply(captured: &Value) -> Reply {
     }
 }
 
-fn model_run_id() -> ModelRunId {
+pub(crate) fn model_run_id() -> ModelRunId {
     MODEL_RUN_ID.parse().expect("a model run id")
 }
 
-fn report(status: PipelineStatus) -> Report {
+pub(crate) fn report(status: PipelineStatus) -> Report {
     Report {
         status,
         error_message: None,

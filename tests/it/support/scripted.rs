@@ -24,7 +24,7 @@ pub(crate) enum Reply {
     Answer {
         status: u16,
         headers: Vec<(String, String)>,
-        body: String,
+        body: Vec<u8>,
     },
     /// The connection is closed after the request was read.
     Close,
@@ -37,10 +37,14 @@ pub(crate) enum Reply {
 impl Reply {
     /// An answer of JSON, or of any text.
     pub(crate) fn new(status: u16, body: impl ToString) -> Self {
-        let (headers, body) = (Vec::new(), body.to_string());
+        Self::bytes(status, body.to_string().into_bytes())
+    }
+
+    /// An answer of any bytes.
+    pub(crate) fn bytes(status: u16, body: Vec<u8>) -> Self {
         Self::Answer {
             status,
-            headers,
+            headers: Vec::new(),
             body,
         }
     }
@@ -193,7 +197,7 @@ impl Script {
     }
 }
 
-fn encode(status: u16, headers: &[(String, String)], body: &str) -> Vec<u8> {
+fn encode(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
     let mut head = format!(
         "HTTP/1.1 {status} scripted\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
@@ -201,7 +205,7 @@ fn encode(status: u16, headers: &[(String, String)], body: &str) -> Vec<u8> {
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    [head.as_bytes(), b"\r\n", body.as_bytes()].concat()
+    [head.as_bytes(), b"\r\n", body].concat()
 }
 
 async fn read_request(stream: &mut TcpStream) -> Result<Recorded, String> {

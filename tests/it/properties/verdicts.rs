@@ -1,0 +1,295 @@
+//! The verdict over an attempt: what holds whatever claim, record, engine and silence say.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::{
+    option,
+    prelude::{Just, Strategy, any, prop_oneof},
+};
+use trainhook::{
+    job::{
+        CAUSE_PATIENCE, Cause, Engine, Evidence, Exit, JobId, LaunchId, Observation, Outcome,
+        Phase, Verdict, verdict,
+    },
+    job_dir::{Claim, Claimant, ExitRecord},
+};
+use uuid::Uuid;
+
+use super::always;
+
+const SETTLE: Duration = Duration::from_secs(120);
+const LOST_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// All that is known of an attempt, owned.
+#[derive(Debug, Clone)]
+struct Known {
+    claim: Option<Claim>,
+    exit: Option<ExitRecord>,
+    record_age: Duration,
+    engine: Engine,
+    silence: Duration,
+    we_stopped_it: bool,
+}
+
+impl Known {
+    fn verdict(&self) -> Verdict {
+        verdict(Evidence {
+            claim: self.claim.as_ref(),
+            exit: self.exit.as_ref(),
+            record_age: self.record_age,
+            engine: &self.engine,
+            silence: self.silence,
+            settle: SETTLE,
+            lost_after: LOST_AFTER,
+            we_stopped_it: self.we_stopped_it,
+        })
+    }
+
+    fn phase(&self) -> Option<&Phase> {
+        match &self.engine {
+            Engine::Said(said) => Some(&said.phase),
+            Engine::Silent(_) => None,
+        }
+    }
+
+    /// The record of the supervisor that won the claim.
+    fn own_record(&self) -> Option<&ExitRecord> {
+        let Claimant::Supervisor { instance } = &self.claim.as_ref()?.by else {
+            return None;
+        };
+        self.exit
+            .as_ref()
+            .filter(|record| record.instance == *instance)
+    }
+
+    fn claimed(&self) -> bool {
+        let by = self.claim.as_ref().map(|claim| &claim.by);
+        matches!(by, Some(Claimant::Supervisor { .. }))
+    }
+}
+
+fn launch_id() -> LaunchId {
+    LaunchId {
+        job: JobId::new(Timestamp::UNIX_EPOCH),
+        attempt: 1,
+    }
+}
+
+fn claims() -> impl Strategy<Value = Claim> {
+    let by = prop_oneof![
+        3 => (0..2u128).prop_map(|n| Claimant::Supervisor { instance: Uuid::from_u128(n) }),
+        1 => Just(Claimant::Revoked { reason: "given up".to_owned() }),
+    ];
+    by.prop_map(|by| Claim {
+        launch_id: launch_id(),
+        by,
+        boot_id: "boot".to_owned(),
+        machine_id: "machine".to_owned(),
+        engine_id: None,
+    })
+}
+
+fn exits() -> impl Strategy<Value = ExitRecord> {
+    let end = prop_oneof![
+        prop_oneof![Just(0), Just(1), Just(75)].prop_map(|code| (Some(code), None)),
+        prop_oneof![Just(9), Just(15), Just(11)].prop_map(|signal| (None, Some(signal))),
+    ];
+    (end, 0..2u128, any::<[bool; 4]>()).prop_map(|((code, signal), instance, flags)| ExitRecord {
+        launch_id: launch_id(),
+        instance: Uuid::from_u128(instance),
+        code,
+        signal,
+        start_error: None,
+        asked_to_stop: flags[0],
+        run_timeout: flags[1],
+        out_of_memory: flags[2],
+        wants_retry: flags[3],
+        reason: None,
+        started_at: Timestamp::UNIX_EPOCH,
+        ended_at: Timestamp::UNIX_EPOCH,
+    })
+}
+
+fn engines() -> impl Strategy<Value = Engine> {
+    let exit = (
+        option::of(0..2),
+        option::of(prop_oneof![Just(9), Just(15)]),
+        option::of(prop_oneof![
+            Just(Cause::Preempted),
+            Just(Cause::OutOfMemory)
+        ]),
+    );
+    let phase = prop_oneof![
+        Just(Phase::Queued),
+        Just(Phase::Starting),
+        Just(Phase::Running),
+        Just(Phase::Stopping),
+        Just(Phase::Gone),
+        Just(Phase::Unknown("REVOKED".to_owned())),
+        exit.prop_map(|(code, signal, cause)| Phase::Exited(Exit {
+            code,
+            signal,
+            cause
+        })),
+    ];
+    let said = (phase, prop_oneof![4 => Just(false), 1 => Just(true)]);
+    prop_oneof![
+        4 => said.prop_map(|(phase, leftovers)| Engine::Said(Observation {
+            phase,
+            reason: None,
+            leftovers,
+        })),
+        1 => times().prop_map(Engine::Silent),
+    ]
+}
+
+fn times() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::ZERO),
+        Just(CAUSE_PATIENCE),
+        Just(SETTLE),
+        Just(LOST_AFTER),
+        (0..200_000u64).prop_map(Duration::from_secs),
+    ]
+}
+
+fn known() -> impl Strategy<Value = Known> {
+    let parts = (
+        option::of(claims()),
+        option::of(exits()),
+        times(),
+        engines(),
+        times(),
+        any::<bool>(),
+    );
+    parts.prop_map(
+        |(claim, exit, record_age, engine, silence, we_stopped_it)| Known {
+            claim,
+            exit,
+            record_age,
+            engine,
+            silence,
+            we_stopped_it,
+        },
+    )
+}
+
+#[test]
+fn only_the_claimants_own_record_makes_a_success() {
+    always(known(), |known| {
+        if known.verdict() == Verdict::Ended(Outcome::Succeeded) {
+            let record = known.own_record().expect("the claimant's record");
+            assert_eq!(record.code, Some(0));
+        }
+    });
+}
+
+#[test]
+fn a_record_of_another_instance_changes_nothing() {
+    always((known(), exits()), |(known, other)| {
+        let without = Known {
+            exit: None,
+            ..known.clone()
+        };
+        let with = Known {
+            exit: Some(other),
+            ..known
+        };
+        if with.own_record().is_none() {
+            assert_eq!(with.verdict(), without.verdict());
+        }
+    });
+}
+
+#[test]
+fn nothing_is_over_while_processes_are_left() {
+    always(known(), |known| {
+        if let Engine::Said(Observation {
+            leftovers: true, ..
+        }) = known.engine
+        {
+            assert_eq!(known.verdict(), Verdict::Cleanup);
+        }
+    });
+}
+
+#[test]
+fn what_nobody_claimed_is_revoked_before_it_is_given_up() {
+    always(known(), |known| {
+        if !known.claimed() {
+            assert!(!matches!(
+                known.verdict(),
+                Verdict::Ended(_) | Verdict::Running
+            ));
+        }
+    });
+}
+
+#[test]
+fn silence_alone_ends_nothing_before_its_time() {
+    always(known(), |known| {
+        let unrecorded = known.own_record().is_none();
+        if let Engine::Silent(since) = known.engine
+            && unrecorded
+            && since < LOST_AFTER
+        {
+            assert!(matches!(known.verdict(), Verdict::Wait | Verdict::Running));
+        }
+    });
+}
+
+#[test]
+fn what_ended_without_a_record_is_lost_only_after_the_heart_was_silent() {
+    always(known(), |known| {
+        let ended = matches!(known.phase(), Some(Phase::Exited(_) | Phase::Gone));
+        if known.claimed() && known.own_record().is_none() && ended {
+            match known.verdict() {
+                Verdict::Wait => assert!(known.silence < SETTLE),
+                Verdict::Ended(Outcome::Failed { cause, .. }) => {
+                    assert!(known.silence >= SETTLE);
+                    let engines = match known.phase() {
+                        Some(Phase::Exited(exit)) => exit.cause,
+                        _ => None,
+                    };
+                    assert_eq!(cause, engines.unwrap_or(Cause::Lost));
+                }
+                Verdict::Cleanup => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_kill_that_we_did_not_send_waits_a_while_for_the_engines_cause() {
+    always(known(), |known| {
+        let Some(record) = known.own_record() else {
+            return;
+        };
+        let killed = record.signal == Some(9) || record.signal == Some(15) && !record.asked_to_stop;
+        let ours = known.we_stopped_it || record.cause() != Some(Cause::JobError);
+        match known.verdict() {
+            Verdict::Wait => assert!(killed && !ours && known.record_age < CAUSE_PATIENCE),
+            Verdict::Ended(Outcome::Failed { cause, .. }) if killed && !ours => {
+                match known.phase() {
+                    Some(Phase::Exited(exit)) => {
+                        assert_eq!(cause, exit.cause.unwrap_or(Cause::JobError));
+                    }
+                    Some(Phase::Gone) => assert_eq!(cause, Cause::JobError),
+                    _ => assert!(known.record_age >= CAUSE_PATIENCE),
+                }
+            }
+            Verdict::Ended(outcome) => {
+                let expected = record.cause();
+                let told = match outcome {
+                    Outcome::Succeeded => None,
+                    Outcome::Failed { cause, .. } => Some(cause),
+                };
+                assert_eq!(told, expected);
+            }
+            Verdict::Cleanup => {}
+            other => panic!("{other:?}"),
+        }
+    });
+}
