@@ -105,6 +105,7 @@ pub mod labelbox;
 pub mod meters;
 pub mod outbound;
 pub mod process;
+pub mod recording;
 pub mod reporter;
 pub mod retention;
 pub mod scheduler;

@@ -5,12 +5,13 @@ use std::{
     process::ExitCode,
 };
 
-use tokio::sync::watch;
+use tokio::{signal::unix::Signal, sync::watch};
 
 use super::{check, logging::LogFormat, reload};
 use crate::{
     config::{self, Config, ExecutorEntry},
     executor::Registry,
+    recording::Recorder,
     server::{Server, StartError},
 };
 
@@ -26,6 +27,10 @@ pub(super) struct Args {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Keep all that is exchanged with Labelbox in a file in this folder, for a report about a bug. Secrets are left out;
+    /// names, metadata and messages of your runs are not.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 }
 
 impl Args {
@@ -36,6 +41,10 @@ impl Args {
             Err(code) => return code,
         };
         harden();
+        let recorder = match self.record.as_deref().map(record).transpose() {
+            Ok(recorder) => recorder,
+            Err(code) => return code,
+        };
         let runtime = match tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -43,7 +52,17 @@ impl Args {
             Ok(runtime) => runtime,
             Err(error) => return fail(&format!("cannot start threads: {error}")),
         };
-        let served = runtime.block_on(serve(&self.config, config, executors, registry));
+        let served = runtime.block_on(async {
+            // Before anything else: a signal that comes while the server starts is not lost.
+            let signals = (stop_signal(), reload::hangups());
+            let server = Server::start(config, executors, registry).await?;
+            let server = match recorder {
+                Some(recorder) => server.recorded_by(recorder),
+                None => server,
+            };
+            serve(&self.config, server, registry, signals).await;
+            Ok(())
+        });
         // What still waits in blocking calls may not hold up the end; everything acknowledged is on disk.
         runtime.shutdown_background();
         match served {
@@ -74,13 +93,10 @@ fn read(file: &Path, registry: &Registry) -> Result<(Config, Vec<ExecutorEntry>)
 
 async fn serve(
     file: &Path,
-    config: Config,
-    executors: Vec<ExecutorEntry>,
+    server: Server,
     registry: &Registry,
-) -> Result<(), StartError> {
-    let shutdown = stop_signal();
-    let hangups = reload::hangups();
-    let server = Server::start(config, executors, registry).await?;
+    (shutdown, hangups): (watch::Receiver<bool>, std::io::Result<Signal>),
+) {
     let addresses = server.addresses();
     let scheme = server.scheme();
     tracing::info!(
@@ -98,7 +114,16 @@ async fn serve(
     }
     server.run(shutdown).await;
     tracing::info!("stopped; jobs that run go on, and the next start finds them");
-    Ok(())
+}
+
+fn record(folder: &Path) -> Result<Recorder, ExitCode> {
+    let begun = Recorder::start(folder).map_err(|error| {
+        let folder = folder.display();
+        fail(&format!("cannot record exchanges in {folder}: {error}"))
+    })?;
+    let (recorder, file) = begun;
+    tracing::warn!(file = %file.display(), "all that is exchanged with Labelbox is recorded, without secrets");
+    Ok(recorder)
 }
 
 /// Turns true at the first SIGTERM or SIGINT.

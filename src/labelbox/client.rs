@@ -5,27 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use reqwest::{
-    Response,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    answer::{Answer, retry_after},
+    answer::Answer,
     error::{Kind, LabelboxError, causes},
+    wire::{send, send_recorded},
 };
 use crate::{
     config::{Secret, SecretRef},
     meters::{Counters, Durations},
     outbound,
+    recording::Recorder,
 };
-
-/// A longer answer is not read to its end, in bytes.
-const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 /// How we name ourselves where the SDK names itself.
 const USER_AGENT: &str = concat!("trainhook/", env!("CARGO_PKG_VERSION"));
@@ -34,6 +29,7 @@ const USER_AGENT: &str = concat!("trainhook/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, Clone)]
 pub struct Labelbox {
     inner: Arc<Inner>,
+    recorder: Option<Recorder>,
 }
 
 #[derive(Debug)]
@@ -99,7 +95,15 @@ impl Labelbox {
                 http: OnceLock::new(),
                 meters: LabelboxMeters::default(),
             }),
+            recorder: None,
         }
+    }
+
+    /// The same client; its exchanges are kept, without the key.
+    #[must_use]
+    pub fn recorded_by(self, recorder: Recorder) -> Self {
+        let recorder = Some(recorder);
+        Self { recorder, ..self }
     }
 
     /// What has become of its calls.
@@ -172,17 +176,14 @@ impl Labelbox {
         call: &Call,
     ) -> Result<Value, LabelboxError> {
         let request = self.request(http, key, call)?;
-        let response = request.send().await.map_err(LabelboxError::transport)?;
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|header| retry_after(header.to_str().ok()?, Timestamp::now()));
-        let body = read_bounded(response).await?;
+        let answered = match &self.recorder {
+            Some(recorder) => send_recorded(http, request, recorder, key).await,
+            None => send(http, request).await,
+        }?;
         let answer = Answer {
-            status,
-            retry_after,
-            body: &body,
+            status: answered.status,
+            retry_after: answered.retry_after(),
+            body: &answered.body,
             key,
         };
         answer.data()
@@ -193,7 +194,7 @@ impl Labelbox {
         http: &reqwest::Client,
         key: &Secret,
         call: &Call,
-    ) -> Result<reqwest::RequestBuilder, LabelboxError> {
+    ) -> Result<reqwest::Request, LabelboxError> {
         let address = match call.api {
             Api::Graphql => &self.inner.graphql,
             Api::Experimental => &self.inner.experimental,
@@ -202,14 +203,15 @@ impl Labelbox {
             query: call.query,
             variables: &call.variables,
         };
-        Ok(http
+        let request = http
             .post(address)
             .header(AUTHORIZATION, self.inner.bearer(key)?)
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/json")
             .header("x-user-agent", USER_AGENT)
             .timeout(self.inner.timeout)
-            .body(serde_json::to_vec(&body).expect("text and JSON values always serialise")))
+            .body(serde_json::to_vec(&body).expect("text and JSON values always serialise"));
+        request.build().map_err(LabelboxError::transport)
     }
 }
 
@@ -249,16 +251,4 @@ impl Inner {
         bearer.set_sensitive(true);
         Ok(bearer)
     }
-}
-
-async fn read_bounded(mut response: Response) -> Result<Vec<u8>, LabelboxError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(LabelboxError::transport)? {
-        if body.len() + chunk.len() > ANSWER_LIMIT {
-            let message = format!("the answer is longer than {ANSWER_LIMIT} bytes");
-            return Err(LabelboxError::new(Kind::Foreign, message).ambiguous());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod model_run;
 mod status;
+mod wire;
 
 pub use client::{Labelbox, LabelboxMeters};
 pub use error::{Class, Kind, LabelboxError};

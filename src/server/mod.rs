@@ -26,6 +26,7 @@ use crate::{
         tls::Tls,
         visits::Visits,
     },
+    recording::Recorder,
     reporter::Reporter,
     retention::Retention,
     scheduler::{self, Context, Engine},
@@ -103,6 +104,13 @@ impl Server {
         self.settings.clone()
     }
 
+    /// The same server; all that it exchanges with Labelbox is kept, without secrets.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Recorder) -> Self {
+        self.settings.record(recorder);
+        self
+    }
+
     /// Serves until `shutdown` turns true: then takes nothing new, finishes answering, and leaves jobs running.
     pub async fn run(mut self, shutdown: watch::Receiver<bool>) {
         let config = self.settings.config.get();
@@ -168,6 +176,7 @@ impl Server {
             intake,
             limits: body,
             visits: Arc::clone(&visits),
+            recorder: self.settings.recorder,
         });
         let slots = self
             .engines

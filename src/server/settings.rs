@@ -7,6 +7,7 @@ use crate::{
     config::{Access, Config, Current, ExecutorEntry, ServerConfig},
     http::labelbox::WorkspaceRoutes,
     labelbox::Labelbox,
+    recording::Recorder,
     scheduler::Secrets,
     signature::WebhookSecrets,
 };
@@ -19,6 +20,7 @@ pub struct Settings {
     pub(super) routes: Current<Vec<WorkspaceRoutes>>,
     pub(super) labelboxes: Current<BTreeMap<String, Labelbox>>,
     pub(super) secrets: Current<Secrets>,
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl Settings {
@@ -26,12 +28,20 @@ impl Settings {
     pub(super) fn new(config: Config) -> Result<Self, StartError> {
         let (routes, secrets) = workspaces(&config)?;
         Ok(Self {
-            labelboxes: Current::new(labelboxes(&config)),
+            labelboxes: Current::new(labelboxes(&config, None)),
             access: Current::new(config.server.access.clone()),
             routes: Current::new(routes),
             secrets: Current::new(secrets),
             config: Current::new(config),
+            recorder: None,
         })
+    }
+
+    /// Has all that is exchanged with Labelbox kept from now on.
+    pub(super) fn record(&mut self, recorder: Recorder) {
+        let labelboxes = labelboxes(&self.config.get(), Some(&recorder));
+        self.labelboxes.replace(labelboxes);
+        self.recorder = Some(recorder);
     }
 
     /// Takes over a file that was found without mistakes, all at once for whatever comes next; live jobs keep the
@@ -44,7 +54,8 @@ impl Settings {
         let old = self.config.get();
         let (routes, secrets) = workspaces(&config)?;
         let kept = keep_fixed(&old, &mut config);
-        self.labelboxes.replace(labelboxes(&config));
+        self.labelboxes
+            .replace(labelboxes(&config, self.recorder.as_ref()));
         self.access.replace(config.server.access.clone());
         self.routes.replace(routes);
         self.secrets.replace(secrets);
@@ -125,10 +136,14 @@ fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartE
 }
 
 /// One client a workspace.
-fn labelboxes(config: &Config) -> BTreeMap<String, Labelbox> {
+fn labelboxes(config: &Config, recorder: Option<&Recorder>) -> BTreeMap<String, Labelbox> {
     let timeout = config.reporting.timeout;
     let client = |workspace: &crate::config::Workspace| {
-        Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
+        let labelbox = Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout);
+        match recorder {
+            Some(recorder) => labelbox.recorded_by(recorder.clone()),
+            None => labelbox,
+        }
     };
     config
         .workspaces

@@ -41,6 +41,11 @@ impl WebhookSecrets {
         Self { secrets }
     }
 
+    /// The secrets themselves, the current one first.
+    pub fn all(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter()
+    }
+
     /// Checks `header` against the raw body in constant time; answers which secret made it, from 0.
     ///
     /// # Errors

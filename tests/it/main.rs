@@ -30,6 +30,7 @@ mod metrics;
 mod people;
 mod processes;
 mod properties;
+mod recording;
 mod reload;
 mod reporting;
 mod retention;

@@ -2,10 +2,11 @@
 
 mod intake;
 mod payload;
+mod record;
 mod refusal;
 mod workspace;
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
@@ -28,6 +29,7 @@ use super::{
 use crate::{
     config::{Access, Current},
     job::ModelRunId,
+    recording::Recorder,
 };
 
 pub use intake::{AcceptError, AcceptRuns, Accepted, RunRequest};
@@ -49,6 +51,8 @@ pub struct Door {
     pub limits: BodyLimits,
     /// What came, and what became of it.
     pub visits: Arc<Visits>,
+    /// Keeps whatever is exchanged, where somebody asked for that.
+    pub recorder: Option<Recorder>,
 }
 
 /// Labelbox's routes.
@@ -73,7 +77,7 @@ pub fn labelbox_routes(
                         headers: &headers,
                         sender: door.sender(peer, &headers),
                     };
-                    door.answer(request, body).await
+                    door.answer_and_record(request, body).await
                 }
             },
         )
@@ -105,6 +109,20 @@ impl Door {
         let lists = lists.map(|value| value.to_str().unwrap_or("?"));
         let hops: Vec<&str> = lists.flat_map(|list| list.split(',')).collect();
         self.access.get().sender(peer.ip(), hops.into_iter())
+    }
+
+    async fn answer_and_record<S, B>(&self, request: Request<'_>, body: S) -> Response
+    where
+        S: Stream<Item = Result<B, warp::Error>> + Send,
+        B: Buf + Send,
+    {
+        let Some(recorder) = &self.recorder else {
+            return self.answer(request, body).await;
+        };
+        let (begun, copy) = (Instant::now(), record::Copy::default());
+        let response = self.answer(request, copy.of(body)).await;
+        let workspaces = self.workspaces.get();
+        record::record(recorder, &workspaces, request, &copy, (begun, response)).await
     }
 
     async fn answer<S, B>(&self, request: Request<'_>, body: S) -> Response

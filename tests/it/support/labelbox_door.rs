@@ -111,6 +111,7 @@ impl Door {
             intake: intake.clone(),
             limits: body_limits,
             visits: Arc::default(),
+            recorder: None,
         });
         let listener = bind("127.0.0.1:0".parse().expect("an address"))
             .await

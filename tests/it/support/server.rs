@@ -23,29 +23,34 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts `trainhook serve` in `folder` and waits until it listens.
     pub(crate) async fn start(program: &Path, folder: &Path) -> Self {
-        let started = Self::try_start(program, folder).await;
+        Self::start_with(program, folder, &[]).await
+    }
+
+    /// The same, with more arguments.
+    pub(crate) async fn start_with(program: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        let started = Self::spawn(program, folder, arguments).listening().await;
         started.unwrap_or_else(|why| panic!("the server did not start: {why}"))
     }
 
     /// The same for a server that may die on its way; answers what it said then.
     pub(crate) async fn try_start(program: &Path, folder: &Path) -> Result<Self, String> {
-        let mut server = Self::spawn(program, folder);
-        let mut log = server.log.clone();
+        Self::spawn(program, folder, &[]).listening().await
+    }
+
+    async fn listening(mut self) -> Result<Self, String> {
+        let mut log = self.log.clone();
         let is_listening = |line: &String| line.contains("listening for Labelbox");
         let listening = log.wait_for(|lines| lines.iter().any(is_listening));
         match tokio::time::timeout(LIMIT, listening).await {
-            Ok(Ok(_)) => Ok(server),
-            _ => Err(format!(
-                "{:?}\n{}",
-                server.child.try_wait(),
-                server.log_text()
-            )),
+            Ok(Ok(_)) => Ok(self),
+            _ => Err(format!("{:?}\n{}", self.child.try_wait(), self.log_text())),
         }
     }
 
-    fn spawn(program: &Path, folder: &Path) -> Self {
+    fn spawn(program: &Path, folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .arg("serve")
+            .args(arguments)
             .current_dir(folder)
             .env("TRAINHOOK_LOG", "debug")
             .stdin(Stdio::null())

@@ -94,6 +94,13 @@ impl Stack {
         self.server = ServerProcess::start(&self.program, self.folder.path()).await;
     }
 
+    /// Starts the server again, with more arguments.
+    pub(crate) async fn restart_with(&mut self, arguments: &[&str]) {
+        self.server.end();
+        let folder = self.folder.path();
+        self.server = ServerProcess::start_with(&self.program, folder, arguments).await;
+    }
+
     /// A fresh model run.
     pub(crate) fn new_run(&self) -> String {
         self.emulator.create_model_run(None, "a run").1
