@@ -22,6 +22,7 @@ fn main() {
         // This program is its own rivals and its own training command.
         Some("bare") => rivals::serve_bare(),
         Some("commit-each") => rivals::serve_with_a_commit_each(),
+        Some("bare-rows") => rivals::serve_bare_rows(),
         Some("stamp") => latency::stamp(&arguments[1..]),
         _ => measure(),
     }
@@ -75,12 +76,20 @@ async fn throughput() -> f64 {
     );
     drop(server);
 
-    let rival = rivals::Rival::start("commit-each");
-    let each = load::run(&rival.address, 64, SPAN, Load::Clicks).await;
-    let times = many.per_second / each.per_second;
-    row(
-        "the same with one commit a request, 64 connections",
-        &format!("{each} (ours is {times:.1} times that)"),
-    );
+    for (rival, what) in [
+        (
+            "commit-each",
+            "the same with one commit a request, 64 connections",
+        ),
+        (
+            "bare-rows",
+            "one bare row and one commit a request, nothing else, 64 connections",
+        ),
+    ] {
+        let rival = rivals::Rival::start(rival);
+        let each = load::run(&rival.address, 64, SPAN, Load::Clicks).await;
+        let times = many.per_second / each.per_second;
+        row(what, &format!("{each} (ours is {times:.1} times that)"));
+    }
     bare.per_second
 }

@@ -1,17 +1,35 @@
-//! What ours is compared with: a route that does nothing, and one that commits each request by itself.
+//! What ours is compared with: a route that does nothing, our own route with a commit for each request, and one that
+//! does nothing but commit.
 
 use std::{
+    convert::Infallible,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::watch;
-use trainhook::http::listener::{Limits, bind, serve};
+use trainhook::{
+    config::{Access, Current, Secret, parse},
+    http::{
+        body::BodyLimits,
+        labelbox::{
+            AcceptError, AcceptRuns, Accepted, Door, RunRequest, WorkspaceRoutes, labelbox_routes,
+        },
+        listener::{Limits, bind, serve},
+    },
+    signature::WebhookSecrets,
+    store::{Acceptance, NewJob, Store},
+};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use crate::server::{SECRET, settings};
 
 /// This program as a server of its own.
 pub(crate) struct Rival {
@@ -46,11 +64,71 @@ impl Drop for Rival {
 
 /// Answers at once.
 pub(crate) fn serve_bare() {
-    serve_forever(warp::any().map(|| answer("{}")).boxed());
+    serve_forever(or_empty(warp::any().map(|| answer("{}")).boxed()));
 }
 
-/// Answers when a row is on disk, one transaction each, with the settings of our store.
+/// Our own route over our own store, but one request after the other: each has its commit for itself.
 pub(crate) fn serve_with_a_commit_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let file = settings("http://127.0.0.1:9/graphql", "");
+    let config = parse(&file, Path::new("models.toml")).config;
+    let config = config.expect("our settings are fine");
+    let secrets = WebhookSecrets::new(vec![Secret::new(SECRET)]);
+    let workspace = WorkspaceRoutes::new(&config.workspaces[0], &config.models, secrets);
+    let routes = labelbox_routes(Door {
+        workspaces: Current::new(vec![workspace]),
+        access: Current::new(Access::default()),
+        intake: Arc::new(OneByOne {
+            store,
+            turn: tokio::sync::Mutex::default(),
+        }),
+        limits: BodyLimits {
+            size: 64 * 1024,
+            time: Duration::from_secs(10),
+        },
+        visits: Arc::default(),
+        recorder: None,
+    });
+    serve_forever(routes);
+}
+
+/// Lets the store see one request at a time.
+#[derive(Debug)]
+struct OneByOne {
+    store: Store,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[async_trait]
+impl AcceptRuns for OneByOne {
+    async fn accept(&self, request: RunRequest) -> Result<Accepted, AcceptError> {
+        let new = NewJob {
+            workspace: request.workspace,
+            entry: request.model,
+            model_run_id: request.model_run_id,
+            model_id: request.model_id,
+            parent: None,
+            actor: "labelbox".to_owned(),
+            webhook: request.webhook,
+            redelivery_window: Duration::from_secs(15 * 60),
+            limited: true,
+        };
+        let _turn = self.turn.lock().await;
+        let accepted = self.store.accept(new, Timestamp::now()).await;
+        let Ok(Acceptance::New(job)) = accepted else {
+            panic!("every request is new: {accepted:?}");
+        };
+        Ok(Accepted {
+            job_id: job.id,
+            state: job.state,
+            duplicate: false,
+        })
+    }
+}
+
+/// Checks and reads nothing: answers when a row with the body is on disk, one transaction each.
+pub(crate) fn serve_bare_rows() {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = Connection::open(folder.path().join("rows.db")).expect("a database");
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE rows (body BLOB) STRICT";
@@ -70,14 +148,22 @@ pub(crate) fn serve_with_a_commit_each() {
             answer("{}")
         }
     });
-    serve_forever(route.boxed());
+    serve_forever(or_empty(route.boxed()));
 }
 
 fn answer(body: &'static str) -> Response {
     Response::new(body.into())
 }
 
-fn serve_forever(route: BoxedFilter<(Response,)>) {
+fn or_empty(
+    route: BoxedFilter<(Response,)>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+    route.or_else(|_| async { Ok::<_, Infallible>((answer("{}"),)) })
+}
+
+fn serve_forever(
+    route: impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -92,7 +178,6 @@ fn serve_forever(route: BoxedFilter<(Response,)>) {
             drain: Duration::from_secs(5),
         };
         let (_stop, never) = watch::channel(false);
-        let route = route.or_else(|_| async { Ok::<_, std::convert::Infallible>((answer("{}"),)) });
         serve(listener, None, route, limits, never).await;
     });
 }

@@ -114,7 +114,7 @@ impl Drop for Server {
 }
 
 /// Without a command the only slot is taken by nobody: the executor's jobs all wait.
-fn settings(endpoint: &str, command: &str) -> String {
+pub(crate) fn settings(endpoint: &str, command: &str) -> String {
     let command = match command {
         "" => "[\"true\"]".to_owned(),
         command => command.to_owned(),

@@ -21,7 +21,8 @@ pub(crate) async fn measure() {
     let server = Server::start(&silent_labelbox(), "[\"sleep\", \"60\"]").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     row("resident memory, idle", &megabytes(&server));
-    load::run(&server.address, 1, Duration::from_millis(50), Load::Clicks).await;
+    // One job to copy.
+    load::run(&server.address, 1, Duration::from_millis(1), Load::Clicks).await;
     let folder = with_jobs(server.stop(), QUEUED, "queued");
     let server = Server::start_in(folder).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

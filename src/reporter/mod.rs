@@ -113,11 +113,13 @@ impl Reporter {
                 this.read_back(&read).await
             });
         }
+        // What is due and under way wakes the loop by its commit.
+        if !deliveries.is_empty() {
+            return Ok(LONGEST_SLEEP);
+        }
         let next = self.store.next_report_at().await?;
         let sleep = next
             .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
-        // What is due and under way wakes the loop by its commit.
-        let sleep = if deliveries.is_empty() { sleep } else { None };
         Ok(sleep
             .unwrap_or(LONGEST_SLEEP)
             .clamp(Duration::from_millis(10), LONGEST_SLEEP))

@@ -13,7 +13,7 @@ use super::{Context, Engine, attempt, memory::Memory, submit};
 use crate::{
     backoff::{Backoff, rest_after},
     executor::QueryError,
-    job::{Engine as EngineWord, Handle, Job, JobId, JobState, Observation},
+    job::{Engine as EngineWord, Handle, Job, JobId, Observation},
     store::{Slots, Store, StoreError},
 };
 
@@ -34,9 +34,6 @@ const LEFTOVER_BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(10),
     most: Duration::from_secs(600),
 };
-
-/// The states whose jobs belong to an engine's loop.
-const OURS: &[JobState] = &[JobState::Submitting, JobState::Pending, JobState::Running];
 
 /// One engine, its loop, and what the loop remembers.
 pub(super) struct EngineLoop {
@@ -99,7 +96,7 @@ impl EngineLoop {
         }
         let now = Timestamp::now();
         let name = self.engine.name.clone();
-        let due = self.store().due(OURS, Some(name), now, TURN_LIMIT).await?;
+        let due = self.store().due_on(name, now, TURN_LIMIT).await?;
         let (with_handle, without): (Vec<Job>, Vec<Job>) =
             due.into_iter().partition(|job| job.handle.is_some());
         for job in without {

@@ -4,21 +4,20 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 use super::{
     Store, StoreError,
-    rows::{JOB_COLUMNS, job_from_row, json, millis, owe, to_json, too_far},
+    begin::{begin, insert_job},
+    limits::{SpendingLimit, reached_limit},
+    rows::{JOB_COLUMNS, job_from_row, json, millis, owe, to_json},
 };
 use crate::{
     config::ModelEntry,
-    job::{Job, JobId, JobKind, JobState, ModelRunId, PROTOCOL, Progress, Report},
+    job::{Job, JobId, JobKind, ModelRunId, PROTOCOL, Report},
     job_dir::JobRecord,
 };
-
-/// In milliseconds.
-const DAY: i64 = 24 * 3600 * 1000;
 
 /// A request to train a model run.
 #[derive(Debug, Clone)]
@@ -57,21 +56,6 @@ pub enum Acceptance {
     OverLimit(SpendingLimit),
 }
 
-/// What keeps a button from spending more than a team wants to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SpendingLimit {
-    /// `max_queued`: this many jobs of the model wait already.
-    #[error(
-        "{0} jobs of this model wait already, which is its max_queued: wait until some have begun, or cancel some"
-    )]
-    Queued(u32),
-    /// `max_starts_per_day`: this many were accepted within 24 hours; the next may be at that time.
-    #[error(
-        "this model was started {0} times within 24 hours, which is its max_starts_per_day: try again at {1:.0}"
-    )]
-    StartsPerDay(u32, Timestamp),
-}
-
 impl Store {
     /// Accepts a request; when this returns, the job is on disk.
     ///
@@ -81,24 +65,44 @@ impl Store {
         let digest = Sha256::digest(&new.webhook).to_vec();
         let entry_json = to_json(&*new.entry)?;
         self.write(move |connection| {
-            if let Some(job) = live_job(connection, &new)? {
-                let same = job.entry.title == new.entry.title;
-                return Ok(if same {
-                    Acceptance::Duplicate(job)
-                } else {
-                    Acceptance::OtherModel(job)
-                });
-            }
-            if let Some(job) = redelivered(connection, &new, &digest, now)? {
-                return Ok(Acceptance::Duplicate(job));
+            let is_new_run = is_new_run(connection, &new)?;
+            if !is_new_run
+                && let Some(acceptance) = answered_before(connection, &new, &digest, now)?
+            {
+                return Ok(acceptance);
             }
             if let Some(limit) = reached_limit(connection, &new, now)? {
                 return Ok(Acceptance::OverLimit(limit));
             }
-            insert(connection, &new, &digest, &entry_json, now).map(Acceptance::New)
+            let texts = (&*digest, &*entry_json);
+            insert(connection, &new, texts, is_new_run, now).map(Acceptance::New)
         })
         .await
     }
+}
+
+/// What a job of the same run makes of the request.
+fn answered_before(
+    connection: &Connection,
+    new: &NewJob,
+    digest: &[u8],
+    now: Timestamp,
+) -> Result<Option<Acceptance>, StoreError> {
+    if let Some(job) = live_job(connection, new)? {
+        let same = job.entry.title == new.entry.title;
+        return Ok(Some(match same {
+            true => Acceptance::Duplicate(job),
+            false => Acceptance::OtherModel(job),
+        }));
+    }
+    Ok(redelivered(connection, new, digest, now)?.map(Acceptance::Duplicate))
+}
+
+/// Most runs are: one look spares the others.
+fn is_new_run(connection: &Connection, new: &NewJob) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM jobs WHERE workspace = ?1 AND model_run_id = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(!statement.exists((&new.workspace, new.model_run_id.as_str()))?)
 }
 
 fn live_job(connection: &Connection, new: &NewJob) -> Result<Option<Job>, StoreError> {
@@ -133,84 +137,6 @@ fn redelivered(
     Ok(last.filter(|_| window > 0))
 }
 
-fn reached_limit(
-    connection: &Connection,
-    new: &NewJob,
-    now: Timestamp,
-) -> Result<Option<SpendingLimit>, StoreError> {
-    let entry = &new.entry;
-    if let Some(most) = entry.max_queued.filter(|_| new.limited) {
-        // No more is counted than matters.
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE model = ?1 \
-                   AND state IN ('accepted', 'exporting', 'queued') LIMIT ?2)";
-        let mut statement = connection.prepare_cached(sql)?;
-        let waiting: u32 = statement.query_row((&entry.slug, most), |row| row.get(0))?;
-        if waiting >= most {
-            return Ok(Some(SpendingLimit::Queued(most)));
-        }
-    }
-    let Some(most) = entry.max_starts_per_day.filter(|_| new.limited) else {
-        return Ok(None);
-    };
-    // A start that a clock has put into the future must not count for ever.
-    let sql = "SELECT accepted_at FROM jobs WHERE model = ?1 AND accepted_at BETWEEN ?2 AND ?3 \
-               ORDER BY accepted_at DESC LIMIT 1 OFFSET ?4";
-    let key = (&entry.slug, millis(now) - DAY, too_far(now), most - 1);
-    let mut statement = connection.prepare_cached(sql)?;
-    let first = statement
-        .query_row(key, |row| row.get::<_, i64>(0))
-        .optional()?;
-    let next = first.and_then(|first| Timestamp::from_millisecond(first + DAY + 1).ok());
-    Ok(next.map(|next| SpendingLimit::StartsPerDay(most, next)))
-}
-
-fn insert(
-    connection: &Connection,
-    new: &NewJob,
-    digest: &[u8],
-    entry_json: &str,
-    now: Timestamp,
-) -> Result<Job, StoreError> {
-    let mut job = begin(new.record(now));
-    insert_job(connection, &mut job, &new.webhook, digest, entry_json)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO timeline (job, at, event, detail) VALUES (?1, ?2, 'accepted', ?3)",
-        )?
-        .execute((job.seq, millis(now), format!("by {}", job.actor)))?;
-    let report = first_report(connection, &job)?;
-    owe(connection, &job, &report, now)?;
-    Ok(job)
-}
-
-/// Gives a job that has just begun its row, and its place in the order.
-pub(super) fn insert_job(
-    connection: &Connection,
-    job: &mut Job,
-    webhook: &[u8],
-    digest: &[u8],
-    entry_json: &str,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO jobs (version, id, workspace, model_run_id, model_id, kind, parent, actor, model, executor, \
-             entry, gpus, protocol, webhook, webhook_digest, state, attempt, devices, progress, events_offset, \
-             accepted_at, next_check_at, queue_deadline) \
-             VALUES (1, :id, :workspace, :run, :model_id, :kind, :parent, :actor, :model, :executor, \
-             :entry, :gpus, :protocol, :webhook, :digest, :state, 1, '[]', '{}', 0, :now, :now, :deadline)",
-        )?
-        .execute(named_params! {
-            ":id": job.id.to_string(), ":workspace": job.workspace, ":run": job.model_run_id.as_str(),
-            ":model_id": job.model_id, ":kind": job.kind.as_str(), ":parent": job.parent.map(|id| id.to_string()),
-            ":actor": job.actor, ":model": job.entry.slug, ":executor": job.entry.executor, ":entry": entry_json,
-            ":gpus": job.entry.resources.gpus, ":protocol": job.protocol, ":webhook": webhook,
-            ":digest": digest, ":state": job.state.as_str(), ":now": millis(job.accepted_at),
-            ":deadline": job.queue_deadline.map(millis),
-        })?;
-    job.seq = connection.last_insert_rowid();
-    Ok(())
-}
-
 impl NewJob {
     fn record(&self, now: Timestamp) -> JobRecord {
         JobRecord {
@@ -229,45 +155,29 @@ impl NewJob {
     }
 }
 
-/// A job at its very beginning, not yet in the store.
-pub(super) fn begin(record: JobRecord) -> Job {
-    let timeout = record.entry.queue_timeout();
-    let now = record.accepted_at;
-    Job {
-        seq: 0,
-        version: 1,
-        id: record.id,
-        workspace: record.workspace,
-        model_run_id: record.model_run_id,
-        model_id: record.model_id,
-        kind: record.kind,
-        parent: record.parent,
-        actor: record.actor,
-        entry: record.entry,
-        protocol: record.protocol,
-        state: JobState::Accepted,
-        stage: None,
-        cause: None,
-        message: None,
-        attempt: 1,
-        devices: Vec::new(),
-        handle: None,
-        boot_id: None,
-        stop: None,
-        waiting: None,
-        progress: Progress::default(),
-        events_offset: 0,
-        accepted_at: now,
-        started_at: None,
-        ended_at: None,
-        next_check_at: Some(now),
-        queue_deadline: timeout.and_then(|timeout| now.checked_add(timeout).ok()),
-        not_before: None,
+fn insert(
+    connection: &Connection,
+    new: &NewJob,
+    (digest, entry_json): (&[u8], &str),
+    is_new_run: bool,
+    now: Timestamp,
+) -> Result<Job, StoreError> {
+    let mut job = begin(new.record(now));
+    insert_job(connection, &mut job, &new.webhook, digest, entry_json)?;
+    let mut report = job.report();
+    if !is_new_run {
+        blank_earlier_keys(connection, &job, &mut report)?;
     }
+    owe(connection, &job, &report, now)?;
+    Ok(job)
 }
 
 /// Labelbox never forgets a metadata key: what earlier jobs of this run left there is blanked.
-fn first_report(connection: &Connection, job: &Job) -> Result<Report, StoreError> {
+fn blank_earlier_keys(
+    connection: &Connection,
+    job: &Job,
+    report: &mut Report,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT r.report FROM jobs j CROSS JOIN reports r ON r.job = j.seq \
              WHERE j.workspace = ?1 AND j.model_run_id = ?2 AND j.seq < ?3",
@@ -278,8 +188,7 @@ fn first_report(connection: &Connection, job: &Job) -> Result<Report, StoreError
     for report in earlier {
         blanks.extend(report?.metadata.into_keys().map(|key| (key, String::new())));
     }
-    let mut report = job.report();
     blanks.append(&mut report.metadata);
     report.metadata = blanks;
-    Ok(report)
+    Ok(())
 }

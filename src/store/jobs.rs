@@ -9,6 +9,9 @@ use super::{
 };
 use crate::job::{Change, Job, JobId, JobState, Stop};
 
+/// How a timeline begins.
+const ACCEPTED: &str = "accepted";
+
 /// Which jobs a list shows: the newest first.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -156,23 +159,30 @@ impl Store {
         .await
     }
 
-    /// A job's timeline, the oldest entry first.
+    /// A job's timeline, the oldest entry first. Its acceptance stands in its row, and costs no other.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn timeline(&self, job: &Job) -> Result<Vec<TimelineRow>, StoreError> {
         let seq = job.seq;
+        let mut timeline = vec![TimelineRow {
+            at: job.accepted_at,
+            event: ACCEPTED.to_owned(),
+            detail: Some(format!("by {}", job.actor)),
+        }];
         self.read(move |connection| {
-            let sql = "SELECT at, event, detail FROM timeline WHERE job = ?1 ORDER BY id";
+            let sql =
+                "SELECT at, event, detail FROM timeline WHERE job = ?1 AND event <> ?2 ORDER BY id";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([seq], |row| {
+            let rows = statement.query_map((seq, ACCEPTED), |row| {
                 Ok(TimelineRow {
                     at: time(row, 0)?,
                     event: row.get(1)?,
                     detail: row.get(2)?,
                 })
             })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            timeline.extend(rows.collect::<Result<Vec<_>, _>>()?);
+            Ok(timeline)
         })
         .await
     }

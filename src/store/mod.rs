@@ -5,9 +5,12 @@
 
 mod accept;
 mod backup;
+mod begin;
+mod checkpointer;
 mod folder;
 mod jobs;
 mod leftovers;
+mod limits;
 mod meters;
 mod open;
 mod outbox;
@@ -30,10 +33,11 @@ use crate::job::IllegalChange;
 use readers::Readers;
 use writer::Writer;
 
-pub use accept::{Acceptance, NewJob, SpendingLimit};
+pub use accept::{Acceptance, NewJob};
 pub use backup::BackupError;
 pub use jobs::{Filter, TimelineRow};
 pub use leftovers::Leftover;
+pub use limits::SpendingLimit;
 pub use meters::{Standing, StoreMeters};
 pub use open::OpenError;
 pub use outbox::{Delivery, OwedRun};

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     Store,
     backup::{BackupError, copy_database},
+    checkpointer::Checkpointer,
     folder::StateDir,
     meters::StoreMeters,
     readers::Readers,
@@ -106,8 +107,11 @@ impl Store {
                 source,
             })?;
         let (changes, meters) = (watch::Sender::new(0), Arc::<StoreMeters>::default());
-        let writer = StateDir::watch(&folder)
-            .and_then(|()| Writer::start(connection, changes.clone(), Arc::clone(&meters), folder));
+        let writer = StateDir::watch(&folder).and_then(|()| {
+            let checkpointer = Checkpointer::start(&file, Arc::clone(&folder))?;
+            let told = (changes.clone(), Arc::clone(&meters));
+            Writer::start(connection, checkpointer, told, folder)
+        });
         let writer = writer.map_err(|source| OpenError::Folder {
             path: state_dir.to_owned(),
             source,
@@ -216,7 +220,7 @@ fn set_pragmas(connection: &Connection, file: &Path) -> Result<(), OpenError> {
         // A closure that fails is undone from memory, and pages in use stay there.
         ("temp_store", "2"),
         ("cache_size", "-16000"),
-        ("wal_autocheckpoint", "4000"),
+        ("wal_autocheckpoint", "16000"),
     ];
     for (pragma, wanted) in settings {
         let source = |source| OpenError::Database {

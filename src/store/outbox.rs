@@ -46,7 +46,8 @@ const OWED_AND_DUE: &str = "reports r JOIN jobs j ON j.seq = r.job \
      AND coalesce(w.next_try_at, 0) NOT BETWEEN ?1 + 1 AND ?2";
 
 impl Store {
-    /// Runs whose next report may be tried by `now`, the longest waiting first.
+    /// Runs whose next report may be tried by `now`, in the order in which their jobs were accepted; a run may be
+    /// named for each of its jobs.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -54,7 +55,7 @@ impl Store {
         self.read(move |connection| {
             let sql = format!(
                 "SELECT j.workspace, j.model_run_id, w.parked IS NOT NULL FROM {OWED_AND_DUE} \
-                 GROUP BY j.workspace, j.model_run_id ORDER BY min(r.id) LIMIT ?3"
+                 GROUP BY r.job ORDER BY r.job LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map((millis(now), too_far(now), limit), |row| {

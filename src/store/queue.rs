@@ -10,7 +10,7 @@ use super::{
     jobs::apply_all,
     rows::{JOB_COLUMNS, job_from_row, millis, to_json, too_far},
 };
-use crate::job::{Cause, Change, Job, JobState, Stop};
+use crate::job::{Cause, Change, Job, Stop};
 
 /// What an executor has to give.
 #[derive(Debug, Clone)]
@@ -35,26 +35,48 @@ pub struct JobCounts {
 }
 
 impl Store {
-    /// Jobs in one of `states` that should be looked at by `now`; of one executor, if one is named.
+    /// Accepted jobs that should be looked at by `now`, the longest due first. A time that no wait can mean is a
+    /// clock's mistake, and due as well.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn due(
+    pub async fn due_accepted(&self, now: Timestamp, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {JOB_COLUMNS} FROM jobs WHERE next_check_at BETWEEN ?1 AND ?2 AND state = 'accepted' \
+                 ORDER BY next_check_at LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut due = Vec::new();
+            // One after the other, each is a walk along the index that ends at the limit; together, all would be sorted.
+            for (from, to) in [(i64::MIN, millis(now)), (too_far(now) + 1, i64::MAX)] {
+                let found = statement.query_map((from, to, limit), job_from_row)?;
+                due.extend(found.collect::<Result<Vec<_>, _>>()?);
+            }
+            Ok(due)
+        })
+        .await
+    }
+
+    /// Jobs that hold a slot of an executor and should be looked at by `now`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn due_on(
         &self,
-        states: &'static [JobState],
-        executor: Option<String>,
+        executor: String,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Job>, StoreError> {
         self.read(move |connection| {
-            let words: Vec<String> = states.iter().map(|state| format!("'{state}'")).collect();
             let sql = format!(
-                "SELECT {JOB_COLUMNS} FROM jobs WHERE (next_check_at <= ?1 OR next_check_at > ?4) AND state IN ({}) \
-                 AND (?2 IS NULL OR executor = ?2) ORDER BY next_check_at LIMIT ?3",
-                words.join(", ")
+                "SELECT {JOB_COLUMNS} FROM jobs WHERE (next_check_at <= ?1 OR next_check_at > ?2) \
+                 AND state IN ('submitting', 'pending', 'running') AND executor = ?3 \
+                 ORDER BY next_check_at LIMIT ?4"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((millis(now), executor, limit, too_far(now)), job_from_row)?;
+            let key = (millis(now), too_far(now), executor, limit);
+            let found = statement.query_map(key, job_from_row)?;
             Ok(found.collect::<Result<_, _>>()?)
         })
         .await

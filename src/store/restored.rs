@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Store, StoreError,
-    accept::{begin, insert_job},
+    begin::{begin, insert_job},
     jobs::{apply_all, by_id},
     rows::{millis, to_json},
 };

@@ -15,7 +15,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{StoreError, folder::StateDir, meters::StoreMeters};
+use super::{StoreError, checkpointer::Checkpointer, folder::StateDir, meters::StoreMeters};
 
 /// Writes that wait; more are refused, which Labelbox sees as a 503.
 const QUEUE_LIMIT: usize = 4096;
@@ -74,15 +74,15 @@ impl Writer {
     /// bumped after every commit that changed a row.
     pub(super) fn start(
         connection: Connection,
-        changes: watch::Sender<u64>,
-        meters: Arc<StoreMeters>,
+        checkpointer: Checkpointer,
+        (changes, meters): (watch::Sender<u64>, Arc<StoreMeters>),
         folder: Arc<StateDir>,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE_LIMIT);
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         thread.spawn(move || {
             let served = catch_unwind(AssertUnwindSafe(|| {
-                serve(connection, waiting, &changes, &meters);
+                serve(connection, waiting, checkpointer, (&changes, &meters));
             }));
             if served.is_err() {
                 fail_stop("the store's writer panicked");
@@ -114,8 +114,8 @@ impl Writer {
 fn serve(
     connection: Connection,
     mut waiting: mpsc::Receiver<Box<dyn Write>>,
-    changes: &watch::Sender<u64>,
-    meters: &StoreMeters,
+    mut checkpointer: Checkpointer,
+    (changes, meters): (&watch::Sender<u64>, &StoreMeters),
 ) {
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
@@ -129,8 +129,10 @@ fn serve(
         commit_together(&connection, batch);
         meters.commits.add(begun.elapsed());
         // Whoever looks for work by writing must not wake itself when there was none.
-        if connection.total_changes() != rows_before {
+        let rows = connection.total_changes() - rows_before;
+        if rows > 0 {
             changes.send_modify(|generation| *generation += 1);
+            checkpointer.count(rows);
         }
     }
 }
@@ -215,14 +217,11 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE t (x)")
             .expect("it is written");
-        let own = StateDir::own(folder).expect("nobody else has it");
-        Writer::start(
-            connection,
-            watch::Sender::new(0),
-            Arc::default(),
-            Arc::new(own),
-        )
-        .expect("a thread")
+        let own = Arc::new(StateDir::own(folder).expect("nobody else has it"));
+        let checkpointer = Checkpointer::start(&folder.join("w.db"), Arc::clone(&own));
+        let checkpointer = checkpointer.expect("a thread");
+        let told = (watch::Sender::new(0), Arc::default());
+        Writer::start(connection, checkpointer, told, own).expect("a thread")
     }
 
     /// Writes 0 to 9 as one batch; 5 writes first, and then fails as `fail` does.

@@ -15,14 +15,11 @@ use crate::{
     backoff::{Backoff, rest_after},
     config::Current,
     disk::Room,
-    job::{Cause, Change, Job, JobId, JobState},
+    job::{Cause, Change, Job, JobId},
     job_dir::{JobDir, JobRecord},
     labelbox::Labelbox,
     store::{Store, StoreError},
 };
-
-/// The states whose jobs belong here.
-const OURS: &[JobState] = &[JobState::Accepted];
 
 /// Jobs made ready at once; a silent Labelbox holds up no more than these, each for a call's time limit.
 const AT_ONCE: usize = 64;
@@ -104,15 +101,8 @@ impl Transfer {
         if free == 0 || self.room.get().shortage().is_some() {
             return Ok(());
         }
-        let due = self
-            .store
-            .due(
-                OURS,
-                None,
-                Timestamp::now(),
-                u32::try_from(2 * AT_ONCE).unwrap_or(128),
-            )
-            .await?;
+        let most = u32::try_from(2 * AT_ONCE).unwrap_or(128);
+        let due = self.store.due_accepted(Timestamp::now(), most).await?;
         for job in due {
             if steps.len() >= AT_ONCE || !lock(&self.in_flight).insert(job.id) {
                 continue;
