@@ -250,6 +250,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_does_not_fit_into_the_queue_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let writer = writer(folder.path());
+        let (begun, begins) = oneshot::channel();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let mut begun = Some(begun);
+        let busy = tokio::spawn({
+            let writer = writer.clone();
+            async move {
+                let hold_up = move |_: &Connection| {
+                    begun.take().map(|begun| begun.send(()));
+                    // Until the other end is dropped.
+                    let _dropped = held.recv();
+                    Ok(())
+                };
+                writer.write(hold_up).await
+            }
+        });
+        begins.await.expect("it begins");
+        let writes = (0..QUEUE_LIMIT + 10).map(|_| writer.write(|_| Ok(())));
+        let all_wait = async { drop(hold) };
+        let (results, ()) = tokio::join!(futures_util::future::join_all(writes), all_wait);
+        let refused = results
+            .iter()
+            .filter(|result| **result == Err(StoreError::Busy));
+        assert_eq!(refused.count(), 10);
+        assert_eq!(
+            results.iter().filter(|result| result.is_ok()).count(),
+            QUEUE_LIMIT
+        );
+        assert_eq!(busy.await.expect("no panic"), Ok(()));
+    }
+
+    #[tokio::test]
     async fn a_closure_that_panics_takes_nothing_of_its_batch_with_it() {
         let (results, rows) = write_ten(|| panic!("a bug")).await;
         assert_eq!(results[5], Err(StoreError::Panicked));

@@ -5,7 +5,13 @@ use std::{fs, path::PathBuf, process::Command, time::Duration};
 use serde_json::Value;
 use trainhook::process::ProcessId;
 
-use crate::support::stack::{Stack, UNTIL_GO, job_id, model, statuses, wait_until};
+use crate::support::{
+    labelbox_door::signed,
+    server::ServerProcess,
+    skip,
+    stack::{SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, wait_until, workspace},
+    tracer::{can_trace, traced_program},
+};
 
 fn attempt(stack: &Stack, id: &str) -> PathBuf {
     stack.folder.path().join("jobs").join(id).join("a1")
@@ -145,4 +151,80 @@ async fn a_job_that_ends_while_no_server_runs_keeps_its_own_outcome() {
         .unwrap_or_default();
     assert!(message.contains("too little data"), "{message}");
     assert_eq!(stack.lines("runs").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_replaced_while_its_server_runs_still_starts_jobs() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let program = folder.path().join("trainhook");
+    fs::copy(env!("CARGO_BIN_EXE_trainhook"), &program).expect("room for a copy");
+    let models = format!(
+        "[executors.local]\nkind = \"local\"\n{}",
+        model("job", "echo run >> runs", "")
+    );
+    let file =
+        |endpoint: &str| format!("{}{}{models}", settings(), workspace("main", "/", endpoint));
+    let stack = Stack::start_program(&program, file).await;
+    let other = folder.path().join("other");
+    fs::write(&other, "not the program that runs").expect("it is writable");
+    fs::rename(&other, &program).expect("it is replaced as an update does");
+    let run = stack.new_run();
+    stack.click(&run, "job").await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["run"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_io_error_at_a_commit_ends_the_server_and_loses_nothing() {
+    if !can_trace() {
+        return skip("an I/O error at a commit: strace cannot trace here");
+    }
+    let programs = tempfile::tempdir().expect("a folder for the test");
+    let traced = traced_program(programs.path());
+    let mut stack = Stack::start(&model("job", "echo run >> runs", "")).await;
+    stack.server.kill();
+    // From the eighth time on the log of the store cannot be brought to the disk.
+    let inject = "-e trace=fsync,fdatasync -P $PWD/state/trainhook.db-wal -e inject=fsync,fdatasync:error=EIO:when=8+";
+    fs::write(stack.folder.path().join("inject"), inject).expect("the folder is writable");
+    stack.server = ServerProcess::start(&traced, stack.folder.path()).await;
+    let address = stack.server.info()["listen"]
+        .as_str()
+        .expect("an address")
+        .to_owned();
+    let (mut yes, mut unanswered) = (Vec::new(), Vec::new());
+    while unanswered.is_empty() {
+        let run = stack.new_run();
+        match try_click(&address, &run).await {
+            Some(200) => yes.push(run),
+            _ => unanswered.push(run),
+        }
+        assert!(yes.len() < 100, "the log goes to the disk all the time");
+    }
+    let ended = wait_until("the server's end", || {
+        stack.server.child.try_wait().expect("a child")
+    });
+    assert_eq!(ended.await.code(), Some(70), "{}", stack.server.log_text());
+    stack.restart().await;
+    for run in &yes {
+        stack.told(run, "COMPLETE").await;
+    }
+    // Whether it was stored or not: clicked again it is trained, and once.
+    for run in &unanswered {
+        stack.click(run, "job").await;
+        stack.told(run, "COMPLETE").await;
+    }
+    assert_eq!(stack.lines("runs").len(), yes.len() + unanswered.len());
+}
+
+/// The status of the answer to a click; none if none came.
+async fn try_click(address: &str, run: &str) -> Option<u16> {
+    let body = format!(r#"{{"modelRunId":"{run}","modelType":"job"}}"#);
+    let client = trainhook::outbound::client_builder()
+        .build()
+        .expect("a client");
+    let post = client
+        .post(format!("http://{address}/model_run"))
+        .header("x-hub-signature", signed(SECRET, body.as_bytes()))
+        .body(body);
+    Some(post.send().await.ok()?.status().as_u16())
 }

@@ -7,6 +7,7 @@ mod backup;
 mod big_log;
 mod check;
 mod circle;
+mod clocks;
 mod command_log;
 mod conformance;
 mod crash_proof;

@@ -4,7 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::support::stack::{Stack, UNTIL_GO, model, settings, wait_until, workspace};
+use trainhook::emulator::{Fault, FaultKind};
+
+use crate::support::stack::{Stack, UNTIL_GO, job_id, model, settings, wait_until, workspace};
 
 /// Notes its run and its devices, and runs until a file named after its run is there.
 const UNTIL_CALLED: &str = "echo $TRAINHOOK_MODEL_RUN_ID $CUDA_VISIBLE_DEVICES >> runs; \
@@ -215,4 +217,23 @@ async fn a_job_that_waits_too_long_for_a_slot_fails_and_says_so() {
     stack.go();
     stack.told(&first.0, "COMPLETE").await;
     assert!(stack.lines("hasty").is_empty(), "it never ran");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_labelbox_counts_as_waiting() {
+    let stack = Stack::start(&model("job", "echo run >> runs", "queue_timeout = \"1s\"")).await;
+    let refuse = FaultKind::Status {
+        status: 503,
+        body: None,
+        headers: Vec::new(),
+    };
+    stack
+        .emulator
+        .add_fault(Fault::times("modelRun", 1000, refuse));
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.told(&run, "FAILED").await;
+    let job = stack.job(&id);
+    assert_eq!(job["job"]["cause"], "queue_timeout", "{job}");
+    assert!(stack.lines("runs").is_empty());
 }

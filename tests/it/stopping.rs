@@ -159,3 +159,20 @@ async fn a_cancel_reaches_the_command_while_no_server_runs() {
     stack.restart().await;
     last_message(&stack, &run).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cancel_there_is_no_new_attempt() {
+    let script =
+        "trap 'exit 75' TERM; echo $TRAINHOOK_ATTEMPT >> runs; while :; do sleep 0.05; done";
+    let settings = "retry = { max = 3, backoff = \"10ms\" }\ncancel_grace = \"1h\"";
+    let stack = Stack::start(&model("job", script, settings)).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.wait_for_lines("runs", 1).await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    last_message(&stack, &run).await;
+    let job = stack.job(&id);
+    assert_eq!(job["job"]["state"], "cancelled", "{job}");
+    assert_eq!(job["job"]["attempt"], 1, "{job}");
+    assert_eq!(stack.lines("runs"), ["1"]);
+}

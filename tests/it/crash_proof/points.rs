@@ -1,12 +1,7 @@
 //! kill -9 at every step to disk and to another process, one after the other: the system call that would
 //! take the step is where the process ends, be it the server's or the supervisor's.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path};
 
 use trainhook::process::{self, ProcessId, Signal};
 
@@ -16,41 +11,19 @@ use crate::support::{
     server::ServerProcess,
     skip,
     stack::{Stack, wait_until},
+    tracer::{can_trace, traced_program},
 };
 
 /// What takes a step, and how often at most on the way of one job, in one thread.
-const STEPS: [(&str, usize); 8] = [
-    ("fdatasync", 10), // commits
-    ("fsync", 10),     // files in the job directory
-    ("linkat", 2),     // the claim
-    ("rename", 6),     // files that appear whole
-    ("flock", 4),      // the supervisor's lock
-    ("execve", 4),     // supervisor and command begin
+const STEPS: [(&str, usize); 7] = [
+    ("fsync", 20), // commits, files in the job directory
+    ("linkat", 2), // the claim
+    ("rename", 6), // files that appear whole
+    ("flock", 4),  // the supervisor's lock
+    ("execve", 4), // supervisor and command begin
     ("setsid", 2),
     ("kill", 2),
 ];
-
-/// Starts the program; if there is a file `inject`, under a tracer that does what it says to system calls.
-fn traced_program(folder: &tempfile::TempDir) -> PathBuf {
-    let program = env!("CARGO_BIN_EXE_trainhook");
-    let script = format!(
-        "#!/bin/sh\n\
-         [ -e inject ] || exec {program} \"$@\"\n\
-         read injections < inject; rm inject\n\
-         exec strace -f -qq -o /dev/null $injections {program} \"$@\"\n"
-    );
-    let path = folder.path().join("traced");
-    fs::write(&path, script).expect("the folder is writable");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    path
-}
-
-fn can_trace() -> bool {
-    let traced = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "true"])
-        .status();
-    traced.is_ok_and(|status| status.success())
-}
 
 fn server(stack: &Stack) -> Option<ProcessId> {
     let info = fs::read(stack.folder.path().join("state/server.json")).ok()?;
@@ -115,7 +88,7 @@ async fn at_every_step_a_kill_breaks_no_promise() {
         return skip("kills at every step: strace cannot trace here");
     }
     let folder = tempfile::tempdir().expect("a folder for the test");
-    let traced = traced_program(&folder);
+    let traced = traced_program(folder.path());
     let mut trial = Trial::start(0).await;
     let mut deaths = 0;
     for (call, most) in STEPS {
@@ -141,7 +114,7 @@ async fn a_supervisor_that_comes_late_finds_its_attempt_taken() {
         return skip("a supervisor that comes late: strace cannot trace here");
     }
     let folder = tempfile::tempdir().expect("a folder for the test");
-    let traced = traced_program(&folder);
+    let traced = traced_program(folder.path());
     let mut trial = Trial::start(0).await;
     // A server waits for its child to become the supervisor. It is killed in that moment, and the child is held
     // there: whoever comes after it sees no lock and no note of a supervisor, and starts another.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use trainhook::{
     config::{ModelEntry, Resources},
-    job::{Cause, Change, Job, JobState},
+    job::{Cause, Change, Job, JobState, Stop},
     store::{Acceptance, Slots, StoreError},
 };
 
@@ -242,4 +242,22 @@ async fn who_waits_longer_than_the_queue_timeout_fails() {
         counts.queued, 1,
         "an executor that is not configured fails none of its jobs"
     );
+}
+
+#[tokio::test]
+async fn the_first_wish_to_stop_is_the_one_that_counts() {
+    let shelf = Shelf::new();
+    let job = shelf.queued("r1", entry()).await;
+    let submitting = pull(&shelf, slots(1, &[])).await;
+    assert_eq!(submitting.len(), 1);
+    let wish = |cause, actor: &str| Stop {
+        cause,
+        actor: actor.to_owned(),
+        at: noon(),
+    };
+    let timeout = wish(Some(Cause::RunTimeout), "trainhook");
+    for stop in [timeout.clone(), wish(None, "a person")] {
+        let wished = shelf.store.wish_stop(job.id, stop, noon()).await;
+        assert_eq!(wished.expect("it commits").stop.as_ref(), Some(&timeout));
+    }
 }

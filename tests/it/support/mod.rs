@@ -9,6 +9,7 @@ pub(crate) mod raw_http;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod stack;
+pub(crate) mod tracer;
 
 /// Says that a test cannot run on this machine; `tests/run` repeats it in its last lines.
 pub(crate) fn skip(what: &str) {
