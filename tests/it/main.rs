@@ -36,6 +36,7 @@ mod reload;
 mod reporting;
 mod retention;
 mod retries;
+mod secrets;
 mod server_process;
 mod service;
 mod slots;
