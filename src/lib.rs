@@ -80,6 +80,7 @@
 //! | 1 | [`job`] | states and their changes, causes, reports, the verdict; pure |
 //! | 1 | [`job_dir`] | the files through which server, supervisor and command speak |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
+//! | 1 | [`dataset`] | the shapes of exported rows, labels and ontologies |
 //! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |
 //!
 //! # Rules
@@ -95,6 +96,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod dataset;
 pub mod disk;
 pub mod emulator;
 pub mod executor;
