@@ -122,10 +122,8 @@ impl Tls {
             Ok((certified, digest)) => {
                 self.digest = digest;
                 self.certified.replace(certified);
-                tracing::info!(
-                    "the certificate in {} is in use now",
-                    self.files.cert.display()
-                );
+                let file = self.files.cert.display();
+                tracing::info!(%file, "the certificate in {file} is in use now");
             }
             Err(error) => tracing::warn!("the certificate stays as it was: {error}"),
         }

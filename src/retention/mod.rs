@@ -53,7 +53,10 @@ impl Retention {
             }
             match self.sweep().await {
                 Ok(0) => {}
-                Ok(bytes) => tracing::info!("old job directories: {} freed", format_size(bytes)),
+                Ok(freed_bytes) => {
+                    let freed = format_size(freed_bytes);
+                    tracing::info!(freed_bytes, "old job directories: {freed} freed");
+                }
                 Err(error) => tracing::warn!("old job directories cannot be looked for: {error}"),
             }
             rest = self.config.get().retention.every;

@@ -37,6 +37,7 @@ impl StoreIntake {
 #[async_trait]
 impl AcceptRuns for StoreIntake {
     async fn accept(&self, request: RunRequest) -> Result<Accepted, AcceptError> {
+        let run = (request.workspace.clone(), request.model_run_id.clone());
         let new = NewJob {
             workspace: request.workspace,
             entry: request.model,
@@ -65,7 +66,8 @@ impl AcceptRuns for StoreIntake {
                 return Err(AcceptError::TooMany(limit.to_string()));
             }
             Err(error) => {
-                log(&error);
+                let (workspace, model_run_id) = run;
+                tracing::error!(workspace, %model_run_id, "a request could not be stored, and was refused: {error}");
                 return Err(AcceptError::Unavailable {
                     retry_after: RETRY_AFTER,
                 });
@@ -77,8 +79,4 @@ impl AcceptRuns for StoreIntake {
             duplicate,
         })
     }
-}
-
-fn log(error: &StoreError) {
-    tracing::error!("a request could not be stored, and was refused: {error}");
 }

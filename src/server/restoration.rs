@@ -32,9 +32,10 @@ impl Restoration {
         let Some(backup_of) = store.restored_from() else {
             return Ok(None);
         };
+        let folder = jobs_dir.display();
         tracing::warn!(
-            "the store was restored from a backup of {backup_of:.0}: what has happened since is looked for in {}",
-            jobs_dir.display()
+            %backup_of, jobs_dir = %folder,
+            "the store was restored from a backup of {backup_of:.0}: what has happened since is looked for in {folder}"
         );
         store.forget_old_reports(Timestamp::now()).await?;
         catch_up(store, jobs_dir).await?;
