@@ -2,6 +2,8 @@
 
 mod access;
 mod current;
+mod data;
+mod params;
 mod reader;
 mod retention;
 mod secret;
@@ -17,6 +19,8 @@ use crate::job::Cause;
 
 pub use access::Access;
 pub use current::Current;
+pub use data::{Export, Parts, Predictions, Preflight};
+pub use params::{ParamLimits, ParamValue, Params, Settled};
 pub use reader::{Parsed, ReadError, parse, read};
 pub use retention::{Part, RetentionConfig};
 pub use secret::{Secret, SecretError, SecretRef};
@@ -195,8 +199,20 @@ pub struct ModelEntry {
     /// `"none"`. Default 100.
     #[serde(default)]
     pub max_starts_per_day: Option<u32>,
-    /// Whether the run's data is exported for the command.
-    pub export: bool,
+    /// What a parameter may be set to, where the file bounds it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub param_limits: BTreeMap<String, ParamLimits>,
+    /// What of the run's data is exported for the command; none if it needs no data.
+    pub export: Option<Export>,
+    /// What the data must hold before anything is submitted.
+    #[serde(default)]
+    pub preflight: Preflight,
+    /// Whether the command leaves predictions.
+    #[serde(default)]
+    pub predictions: Predictions,
+    /// The time that predictions may take to be imported; none if written `"none"`. Default 6 h.
+    #[serde(default)]
+    pub upload_timeout_ms: Option<u64>,
 }
 
 /// The value of an environment variable: text, or a secret kept elsewhere.
@@ -207,64 +223,6 @@ pub enum EnvValue {
     Text(String),
     /// Read at each launch; never stored.
     Secret(SecretRef),
-}
-
-/// Hyper-parameters, in the order of the file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Params(pub Vec<(String, ParamValue)>);
-
-impl Params {
-    /// Name and value of each.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &ParamValue)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
-    }
-
-    /// The value of `name`.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&ParamValue> {
-        self.iter()
-            .find(|(other, _)| *other == name)
-            .map(|(_, value)| value)
-    }
-}
-
-/// One hyper-parameter's value; its type is part of the contract.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ParamValue {
-    /// `true` or `false`.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number with a point.
-    Float(f64),
-    /// Text.
-    Text(String),
-}
-
-impl ParamValue {
-    /// As the command sees it in `TRAINHOOK_PARAM_…` and in `{params.…}`.
-    #[must_use]
-    pub fn as_text(&self) -> String {
-        match self {
-            Self::Bool(value) => value.to_string(),
-            Self::Integer(value) => value.to_string(),
-            Self::Float(value) => value.to_string(),
-            Self::Text(value) => value.clone(),
-        }
-    }
-
-    /// As it stands in `request.json`.
-    #[must_use]
-    pub fn as_json(&self) -> serde_json::Value {
-        match self {
-            Self::Bool(value) => (*value).into(),
-            Self::Integer(value) => (*value).into(),
-            Self::Float(value) => (*value).into(),
-            Self::Text(value) => value.clone().into(),
-        }
-    }
 }
 
 /// `resources = { gpus = 1, cpus = 4, memory = "16GB" }`: what one attempt needs; engine-neutral.

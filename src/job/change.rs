@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Cause, Handle, Job, JobState, Progress, Report, Stage, Stop};
+use crate::config::Settled;
 use JobState::{
     Accepted, Cancelled, Exporting, Failed, Pending, Queued, Running, Submitting, Succeeded,
     Uploading,
@@ -11,7 +12,9 @@ use JobState::{
 /// Something that happens to a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Its data begins to be fetched.
+    /// The hyper-parameters of its run are known.
+    Settle(Settled),
+    /// Its data begins to be fetched, or again, if it is too old.
     Export,
     /// Everything it needs lies ready; it waits for a slot.
     Queue,
@@ -131,7 +134,8 @@ impl Job {
     fn next_state(&self, change: &Change) -> Option<JobState> {
         let from = self.state;
         match (change, from) {
-            (Change::Export, Accepted) => Some(Exporting),
+            (Change::Settle(_), Accepted | Exporting) => Some(from),
+            (Change::Export, Accepted | Queued) => Some(Exporting),
             (Change::Queue, Accepted | Exporting) => Some(Queued),
             (Change::Submit { .. }, Queued) => Some(Submitting),
             (Change::Submitted(_), Submitting) => Some(Pending),
@@ -212,7 +216,20 @@ impl Job {
                 self.waiting.clone_from(&reason);
                 reason
             }
-            Change::Export | Change::Queue | Change::Run | Change::Upload | Change::Succeed => None,
+            Change::Settle(settled) => {
+                self.settled = Some(settled);
+                None
+            }
+            Change::Export => {
+                self.exported_at = None;
+                None
+            }
+            Change::Queue => {
+                let exported = self.entry.export.is_some();
+                self.exported_at = exported.then_some(now);
+                None
+            }
+            Change::Run | Change::Upload | Change::Succeed => None,
         }
     }
 
@@ -257,6 +274,7 @@ impl Change {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Settle(_) => "settle",
             Self::Export => "export",
             Self::Queue => "queue",
             Self::Submit { .. } => "submit",

@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelEntry;
+use crate::config::{ModelEntry, Params, Settled};
 
 pub use change::{Change, Effects, IllegalChange, TimelineEntry};
 pub use id::{InvalidId, JobId, LaunchId, ModelRunId};
 pub use report::{ERROR_MESSAGE_LIMIT, PipelineStatus, Report, error_message};
-pub use state::{Cause, InvalidWord, JobKind, JobState, Stage};
+pub use state::{Cause, ImportState, InvalidWord, JobKind, JobState, Stage};
 pub use verdict::{
     CAUSE_PATIENCE, Engine, Evidence, Exit, Observation, Outcome, Phase, Verdict, verdict,
 };
@@ -76,6 +76,10 @@ pub struct Job {
     pub progress: Progress,
     /// How far the attempt's events have been read, in bytes.
     pub events_offset: u64,
+    /// The hyper-parameters it trains with, once Labelbox was asked for those of the run.
+    pub settled: Option<Settled>,
+    /// Since when its data lies ready.
+    pub exported_at: Option<Timestamp>,
     /// When the request was committed.
     pub accepted_at: Timestamp,
     /// When the command was first seen running.
@@ -91,6 +95,15 @@ pub struct Job {
 }
 
 impl Job {
+    /// The hyper-parameters it trains with: those of its entry as long as nobody set others.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        match &self.settled {
+            Some(settled) => &settled.params,
+            None => &self.entry.params,
+        }
+    }
+
     /// The name of the current attempt's launch.
     #[must_use]
     pub fn launch_id(&self) -> LaunchId {
@@ -135,4 +148,7 @@ pub struct Progress {
     /// The last value of each metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
+    /// Where what was made can be found.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub artifacts: BTreeMap<String, String>,
 }

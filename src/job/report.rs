@@ -98,12 +98,9 @@ impl Job {
                 metadata.insert("progress".to_owned(), "100%".to_owned());
             }
             metadata.insert("trainhook_job".to_owned(), self.id.to_string());
-            let used = self
-                .entry
-                .params
-                .iter()
-                .map(|(name, value)| (format!("param_{name}"), value.as_text()));
-            metadata.extend(used);
+            let used = self.params().iter();
+            metadata.extend(used.map(|(name, value)| (format!("param_{name}"), value.as_text())));
+            metadata.extend(self.progress.artifacts.clone());
         }
         metadata
     }

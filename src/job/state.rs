@@ -140,6 +140,22 @@ words! {
 }
 
 words! {
+    /// How far a chunk of predictions is on its way into Labelbox.
+    ImportState {
+        /// On disk, and not sent.
+        Frozen = "frozen",
+        /// Being sent; Labelbox may have it.
+        Posting = "posting",
+        /// Labelbox has it, and works on it.
+        Posted = "posted",
+        /// Labelbox is done with it.
+        Finished = "finished",
+        /// Labelbox could not take it.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// What a job does.
     JobKind {
         /// Train, then upload.

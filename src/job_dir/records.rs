@@ -37,6 +37,9 @@ pub struct Request {
     pub model_run_id: ModelRunId,
     /// Hyper-parameters as they hold for this job.
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// What the model run's config says beyond them.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub labelbox_config: serde_json::Map<String, serde_json::Value>,
     /// What the attempt may use.
     pub resources: Resources,
     /// The devices that are its own.

@@ -5,13 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use serde::{Serialize, de::DeserializeOwned};
+use reqwest::{
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    multipart::Form,
+};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
     answer::Answer,
+    call::{Api, Call},
     error::{Kind, LabelboxError, causes},
     wire::{send, send_recorded},
 };
@@ -49,30 +53,6 @@ pub struct LabelboxMeters {
     pub calls: Counters<(&'static str, &'static str)>,
     /// How long calls took that were answered in any way.
     pub durations: Durations,
-}
-
-/// Which of the two addresses serves a query (captured from labelbox 7.17.0).
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Api {
-    /// The endpoint itself.
-    Graphql,
-    /// Its experimental twin, `/_gql`.
-    Experimental,
-}
-
-/// A query with its variables, and the one field of `data` that answers it.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) api: Api,
-    pub(super) query: &'static str,
-    pub(super) variables: Value,
-    pub(super) field: &'static str,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    query: &'a str,
-    variables: &'a Value,
 }
 
 impl Labelbox {
@@ -130,8 +110,56 @@ impl Labelbox {
         &self,
         call: &Call,
     ) -> Result<Option<T>, LabelboxError> {
+        self.metered(call, self.try_call(call, None)).await
+    }
+
+    /// As [`Labelbox::call`], for what is never null.
+    ///
+    /// # Errors
+    /// As [`Labelbox::call`], and when it is null all the same.
+    pub(super) async fn call_for<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<T, LabelboxError> {
+        let null = || LabelboxError::unexpected(format!("{} is null", call.field));
+        self.call(call).await?.ok_or_else(null)
+    }
+
+    /// As [`Labelbox::call`]; also none if Labelbox says that there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Labelbox::call`].
+    pub(super) async fn call_if_there<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<Option<T>, LabelboxError> {
+        match self.call(call).await {
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            answer => answer,
+        }
+    }
+
+    /// As [`Labelbox::call`], with a form that holds the call and a file; it may take this much longer.
+    ///
+    /// # Errors
+    /// As [`Labelbox::call`].
+    pub(super) async fn call_with_form<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        form: Form,
+        more: Duration,
+    ) -> Result<Option<T>, LabelboxError> {
+        self.metered(call, self.try_call(call, Some((form, more))))
+            .await
+    }
+
+    async fn metered<T>(
+        &self,
+        call: &Call,
+        exchange: impl Future<Output = Result<T, LabelboxError>>,
+    ) -> Result<T, LabelboxError> {
         let begun = Instant::now();
-        let answer = self.try_call(call).await;
+        let answer = exchange.await;
         let meters = &self.inner.meters;
         meters.durations.add(begun.elapsed());
         let outcome = answer
@@ -141,9 +169,14 @@ impl Labelbox {
         answer
     }
 
-    async fn try_call<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, LabelboxError> {
+    async fn try_call<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        form: Option<(Form, Duration)>,
+    ) -> Result<Option<T>, LabelboxError> {
         let (http, key) = self.prepare().await?;
-        let mut data = self.exchange(&http, &key, call).await?;
+        let request = self.request(&http, &key, call, form)?;
+        let mut data = self.exchange(&http, &key, request).await?;
         let Some(field) = data.get_mut(call.field) else {
             let what = format!("it lacks {}", call.field);
             return Err(LabelboxError::unexpected(what));
@@ -173,9 +206,8 @@ impl Labelbox {
         &self,
         http: &reqwest::Client,
         key: &Secret,
-        call: &Call,
+        request: reqwest::Request,
     ) -> Result<Value, LabelboxError> {
-        let request = self.request(http, key, call)?;
         let answered = match &self.recorder {
             Some(recorder) => send_recorded(http, request, recorder, key).await,
             None => send(http, request).await,
@@ -194,23 +226,25 @@ impl Labelbox {
         http: &reqwest::Client,
         key: &Secret,
         call: &Call,
+        form: Option<(Form, Duration)>,
     ) -> Result<reqwest::Request, LabelboxError> {
         let address = match call.api {
             Api::Graphql => &self.inner.graphql,
             Api::Experimental => &self.inner.experimental,
         };
-        let body = Body {
-            query: call.query,
-            variables: &call.variables,
-        };
         let request = http
             .post(address)
             .header(AUTHORIZATION, self.inner.bearer(key)?)
             .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json")
-            .header("x-user-agent", USER_AGENT)
-            .timeout(self.inner.timeout)
-            .body(serde_json::to_vec(&body).expect("text and JSON values always serialise"));
+            .header("x-user-agent", USER_AGENT);
+        let timeout = self.inner.timeout;
+        let request = match form {
+            Some((form, more)) => request.timeout(timeout + more).multipart(form),
+            None => request
+                .timeout(timeout)
+                .header(CONTENT_TYPE, "application/json")
+                .body(call.body()),
+        };
         request.build().map_err(LabelboxError::transport)
     }
 }

@@ -4,13 +4,21 @@
 //! tried twice in here: an error says what its [`Class`] is, and the caller decides when to call again.
 
 mod answer;
+mod call;
 mod client;
+mod data_rows;
 mod error;
+mod export;
+mod imports;
 mod model_run;
+mod ontology;
 mod status;
 mod wire;
 
 pub use client::{Labelbox, LabelboxMeters};
+pub use data_rows::SplitPage;
 pub use error::{Class, Kind, LabelboxError};
+pub use export::{ExportFile, ExportSize, ExportTask, TaskState};
+pub use imports::{Import, ImportPhase, LineStatus};
 pub use model_run::ModelRun;
 pub use status::Pipeline;

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Kind, Labelbox, LabelboxError,
-    client::{Api, Call},
+    Labelbox, LabelboxError,
+    call::{Api, Call},
 };
 use crate::job::ModelRunId;
 
@@ -51,11 +51,8 @@ impl Labelbox {
             variables: json!({ "param_0": model_run_id }),
             field: "modelRun",
         };
-        match self.call::<RawModelRun>(&call).await {
-            Ok(raw) => Ok(raw.map(ModelRun::from)),
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let raw: Option<RawModelRun> = self.call_if_there(&call).await?;
+        Ok(raw.map(ModelRun::from))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Kind, Labelbox, LabelboxError,
-    client::{Api, Call},
+    call::{Api, Call},
 };
 use crate::job::{ModelRunId, PipelineStatus, Report};
 

@@ -181,6 +181,7 @@ fn resolve_env(job: &Job) -> Result<BTreeMap<String, Secret>, SecretError> {
 
 fn request_of(job: &Job) -> Request {
     let entry = &job.entry;
+    let others = job.settled.as_ref().map(|settled| settled.others.clone());
     Request {
         protocol: job.protocol,
         job_id: job.id,
@@ -190,11 +191,12 @@ fn request_of(job: &Job) -> Request {
         model_type: entry.title.clone(),
         model_id: job.model_id.clone(),
         model_run_id: job.model_run_id.clone(),
-        params: entry
-            .params
+        params: job
+            .params()
             .iter()
             .map(|(name, value)| (name.to_owned(), value.as_json()))
             .collect(),
+        labelbox_config: others.unwrap_or_default(),
         resources: entry.resources.clone(),
         devices: job.devices.clone(),
         command: entry.command.clone(),

@@ -70,5 +70,7 @@ pub(super) fn begin(record: JobRecord) -> Job {
         next_check_at: Some(now),
         queue_deadline: timeout.and_then(|timeout| now.checked_add(timeout).ok()),
         not_before: None,
+        settled: None,
+        exported_at: None,
     }
 }

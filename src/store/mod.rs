@@ -7,7 +7,9 @@ mod accept;
 mod backup;
 mod begin;
 mod checkpointer;
+mod exports;
 mod folder;
+mod imports;
 mod jobs;
 mod leftovers;
 mod limits;
@@ -35,6 +37,8 @@ use writer::Writer;
 
 pub use accept::{Acceptance, NewJob};
 pub use backup::BackupError;
+pub use exports::ExportRow;
+pub use imports::ImportRow;
 pub use jobs::{Filter, TimelineRow};
 pub use leftovers::Leftover;
 pub use limits::SpendingLimit;

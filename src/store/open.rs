@@ -23,7 +23,11 @@ use super::{
 };
 
 /// What brings a database from each version to the next; version 0 is an empty file.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// The version that this program knows; a newer file is refused.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -186,7 +190,7 @@ fn copy_before_migration(
     copy_database(connection, &copy, |_| Ok(()))
         .map_err(|error| OpenError::Copy(Box::new(error)))?;
     let copy = copy.display();
-    tracing::info!("the store is brought to a new version; the old one is kept as {copy}");
+    tracing::info!(%copy, "the store is brought to a new version; the old one is kept as {copy}");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::job::{Effects, Job, Report};
 /// The columns that [`job_from_row`] reads, in its order.
 pub(super) const JOB_COLUMNS: &str = "seq, version, id, workspace, model_run_id, model_id, kind, parent, actor, \
      entry, protocol, state, stage, cause, message, attempt, devices, handle, boot_id, stop, waiting, progress, \
-     events_offset, accepted_at, started_at, ended_at, next_check_at, queue_deadline, not_before";
+     events_offset, accepted_at, started_at, ended_at, next_check_at, queue_deadline, not_before, settled, exported_at";
 
 /// Milliseconds since 1970.
 pub(super) fn millis(at: Timestamp) -> i64 {
@@ -116,6 +116,8 @@ pub(super) fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Job> {
         next_check_at: optional_time(row, 26)?,
         queue_deadline: optional_time(row, 27)?,
         not_before: optional_time(row, 28)?,
+        settled: optional_json(row, 29)?,
+        exported_at: optional_time(row, 30)?,
     })
 }
 
@@ -126,13 +128,15 @@ pub(super) fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Job> {
 pub(super) fn save_job(connection: &Connection, job: &Job) -> Result<(), StoreError> {
     let handle = job.handle.as_ref().map(to_json).transpose()?;
     let stop = job.stop.as_ref().map(to_json).transpose()?;
+    let settled = job.settled.as_ref().map(to_json).transpose()?;
     let changed = connection
         .prepare_cached(
             "UPDATE jobs SET version = version + 1, state = :state, stage = :stage, cause = :cause, \
              message = :message, attempt = :attempt, devices = :devices, handle = :handle, boot_id = :boot_id, \
              stop = :stop, waiting = :waiting, progress = :progress, events_offset = :events_offset, \
              started_at = :started_at, ended_at = :ended_at, next_check_at = :next_check_at, \
-             queue_deadline = :queue_deadline, not_before = :not_before \
+             queue_deadline = :queue_deadline, not_before = :not_before, settled = :settled, \
+             exported_at = :exported_at \
              WHERE seq = :seq AND version = :version",
         )?
         .execute(named_params! {
@@ -143,7 +147,8 @@ pub(super) fn save_job(connection: &Connection, job: &Job) -> Result<(), StoreEr
             ":progress": to_json(&job.progress)?, ":events_offset": job.events_offset,
             ":started_at": job.started_at.map(millis), ":ended_at": job.ended_at.map(millis),
             ":next_check_at": job.next_check_at.map(millis), ":queue_deadline": job.queue_deadline.map(millis),
-            ":not_before": job.not_before.map(millis),
+            ":not_before": job.not_before.map(millis), ":settled": settled,
+            ":exported_at": job.exported_at.map(millis),
         })?;
     if changed == 1 {
         Ok(())

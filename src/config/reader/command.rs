@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{is_env_name, secret_in};
 use crate::config::{
-    EnvValue, ParamValue, Params, Table,
+    EnvValue, Params, Table,
     table::{Content, Value},
 };
 
@@ -69,43 +69,6 @@ fn placeholders(argument: &str) -> Vec<&str> {
         rest = rest.get(end + 1..).unwrap_or_default();
     }
     names
-}
-
-pub(super) fn params(table: &mut Table) -> Params {
-    let Some(mut given) = table.table("params") else {
-        return Params::default();
-    };
-    let names: Vec<String> = given.keys().map(str::to_owned).collect();
-    let mut params = Vec::new();
-    for name in names {
-        let Some(Value { content, .. }) = given.take(&name) else {
-            continue;
-        };
-        if !is_env_name(&name) {
-            given.mistake(&name, "a parameter's name is made of letters, digits and _");
-        }
-        match content {
-            Content::Bool(value) => params.push((name, ParamValue::Bool(value))),
-            Content::Integer(value) => params.push((name, ParamValue::Integer(value))),
-            Content::Float(value) if value.is_finite() => {
-                params.push((name, ParamValue::Float(value)));
-            }
-            Content::Text(value) if !value.contains('\0') => {
-                params.push((name, ParamValue::Text(value)));
-            }
-            other => {
-                let text = format!(
-                    "must be a text, a number, true or false, not {}",
-                    other.describe()
-                );
-                given.mistake(&name, text);
-                // Known by its name all the same: a command that uses it makes no second mistake.
-                params.push((name, ParamValue::Bool(false)));
-            }
-        }
-    }
-    table.adopt(given);
-    Params(params)
 }
 
 pub(super) fn env(table: &mut Table, base: &Path) -> BTreeMap<String, EnvValue> {

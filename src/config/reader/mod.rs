@@ -1,13 +1,16 @@
 //! From the text of `models.toml` to a [`Config`], or to all of its mistakes at once.
 
 mod command;
+mod data;
 mod models;
+mod params;
 mod server;
 mod workspaces;
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -143,6 +146,11 @@ fn named_tables(root: &mut Table, key: &str, what: &str) -> Vec<(String, usize, 
     }
     root.adopt(tables);
     named
+}
+
+/// As entries keep durations.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn executors(root: &mut Table) -> Vec<ExecutorEntry> {

@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use super::{
     Found,
-    command::{command, env, env_pass, params},
-    named_tables,
+    command::{command, env, env_pass},
+    data::{export, predictions, preflight},
+    milliseconds, named_tables,
+    params::params,
 };
 use crate::{
     config::{ModelEntry, Resources, Retry, Table},
@@ -15,6 +17,7 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3600);
 const RUN_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const CANCEL_GRACE: Duration = Duration::from_secs(30);
 const SPENDING: u32 = 100;
 const LOG_LIMIT: u64 = 64 << 20;
@@ -53,8 +56,11 @@ pub(super) fn models(
 }
 
 fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>) -> ModelEntry {
-    let params = params(table);
-    let milliseconds = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let (params, param_limits) = params(table);
+    let export = export(table);
+    let upload_timeout = table
+        .limit("upload_timeout")
+        .unwrap_or(Some(UPLOAD_TIMEOUT));
     let run_timeout = table.limit("run_timeout").unwrap_or(Some(RUN_TIMEOUT));
     let queue_timeout = table.limit("queue_timeout").unwrap_or(Some(QUEUE_TIMEOUT));
     ModelEntry {
@@ -68,6 +74,7 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         env: env(table, base),
         env_pass: env_pass(table),
         params,
+        param_limits,
         resources: resources(table),
         run_timeout_ms: run_timeout.map(milliseconds),
         queue_timeout_ms: queue_timeout.map(milliseconds),
@@ -84,7 +91,10 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         max_starts_per_day: table
             .count_limit("max_starts_per_day")
             .unwrap_or(Some(SPENDING)),
-        export: table.boolean("export").unwrap_or(true),
+        preflight: preflight(table, export.as_ref()),
+        predictions: predictions(table, export.as_ref()),
+        upload_timeout_ms: upload_timeout.map(milliseconds),
+        export,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `models.toml`: every mistake located, all of them at once, and no text that breaks the reader.
 
 mod command;
+mod data;
 mod mistakes;
 mod models;
 mod units;

@@ -144,7 +144,7 @@ fn mistakes_of_models() {
         "export = \"no\"",
         15,
         "models.digits.export",
-        "true or false",
+        "true, false or a table",
     );
     let twin = "[models.digits2]\ntitle = \"digits\"\nexecutor = \"local\"\ncommand = [\"true\"]\n\n[models.digits]";
     broken(

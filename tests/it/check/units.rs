@@ -80,7 +80,11 @@ fn what_is_not_written_has_the_documented_default() {
     );
     let model = &config.models[0];
     assert_eq!(
-        (model.title.as_str(), model.export, model.retry.max),
+        (
+            model.title.as_str(),
+            model.export.is_some(),
+            model.retry.max
+        ),
         ("digits", true, 2)
     );
     assert_eq!(model.run_timeout_ms, Some(24 * 3_600_000));

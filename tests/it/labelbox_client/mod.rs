@@ -1,6 +1,7 @@
 //! The GraphQL client against what the official SDK really sent and was really answered
 //! (captured from labelbox 7.17.0).
 
+mod data;
 mod errors;
 mod key;
 mod queries;
@@ -55,6 +56,11 @@ impl Fixture {
     /// Plays the first reply of a capture.
     async fn replaying(capture: &Value) -> Self {
         Self::new([reply(&capture["requests"][0]["reply"])]).await
+    }
+
+    /// All requests.
+    fn requests(self) -> Vec<Recorded> {
+        self.server.finish()
     }
 
     /// The only request.

@@ -52,7 +52,7 @@ fn the_file_keeps_what_durability_rests_on() {
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .expect("a version");
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[test]
@@ -61,13 +61,13 @@ fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
     let file = folder.path().join("trainhook.db");
     let connection = Connection::open(&file).expect("it opens");
     connection
-        .execute_batch("CREATE TABLE jobs (x); PRAGMA user_version = 3")
+        .execute_batch("CREATE TABLE jobs (x); PRAGMA user_version = 4")
         .expect("it is written");
     drop(connection);
     let before = fs::read(&file).expect("it is there");
     let refused = Store::open(folder.path()).expect_err("too new");
     assert!(
-        matches!(refused, OpenError::Newer { found: 3, .. }),
+        matches!(refused, OpenError::Newer { found: 4, .. }),
         "{refused}"
     );
     assert_eq!(fs::read(&file).expect("it is there"), before);

@@ -208,7 +208,11 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         max_running: None,
         max_queued: None,
         max_starts_per_day: None,
-        export: false,
+        param_limits: Default::default(),
+        export: None,
+        preflight: Default::default(),
+        predictions: Default::default(),
+        upload_timeout_ms: None,
     }
 }
 

@@ -1,0 +1,87 @@
+//! What a model needs of its run's data, and what it gives back.
+
+use std::time::Duration;
+
+use super::milliseconds;
+use crate::config::{
+    Export, Parts, Predictions, Preflight, Table,
+    table::{Content, Value},
+};
+
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
+/// `export = true`, `false`, or a table of what is wanted.
+pub(super) fn export(table: &mut Table) -> Option<Export> {
+    let timeout = table
+        .limit("export_timeout")
+        .unwrap_or(Some(EXPORT_TIMEOUT));
+    let mut export = Export {
+        timeout_ms: timeout.map(milliseconds),
+        ..Export::default()
+    };
+    match table.take("export").map(|Value { content, .. }| content) {
+        None | Some(Content::Bool(true)) => {}
+        Some(Content::Bool(false)) => return None,
+        Some(Content::Table(mut given)) => {
+            let mut wanted = |key: &str| given.boolean(key).unwrap_or(false);
+            export.parts = Parts {
+                attachments: wanted("attachments"),
+                metadata: wanted("metadata"),
+                embeddings: wanted("embeddings"),
+                predictions: wanted("predictions"),
+            };
+            export.files = wanted("files");
+            table.adopt(given);
+        }
+        Some(other) => {
+            let text = format!(
+                "must be true, false or a table such as {{ files = true }}, not {}",
+                other.describe()
+            );
+            table.mistake("export", text);
+        }
+    }
+    Some(export)
+}
+
+pub(super) fn preflight(table: &mut Table, export: Option<&Export>) -> Preflight {
+    let Some(mut given) = table.table("preflight") else {
+        return Preflight::default();
+    };
+    if export.is_none() {
+        table.mistake("preflight", "has nothing to look at without an export");
+    }
+    let mut least = |key: &str| given.integer(key, 0..u32::MAX).unwrap_or(0);
+    let preflight = Preflight {
+        training: least("training"),
+        validation: least("validation"),
+        test: least("test"),
+        every_class_labelled: given.boolean("every_class_labelled").unwrap_or(false),
+    };
+    table.adopt(given);
+    preflight
+}
+
+/// Required unless nothing is exported: then nobody could know what to predict.
+pub(super) fn predictions(table: &mut Table, export: Option<&Export>) -> Predictions {
+    let default = match export {
+        Some(_) => Predictions::Required,
+        None => Predictions::None,
+    };
+    let predictions = match table.string("predictions").as_deref() {
+        None => default,
+        Some("required") => Predictions::Required,
+        Some("optional") => Predictions::Optional,
+        Some("none") => Predictions::None,
+        Some(_) => {
+            let text = "must be \"required\", \"optional\" or \"none\"";
+            table.mistake("predictions", text);
+            default
+        }
+    };
+    if export.is_none() && predictions != Predictions::None {
+        let text = "cannot be checked without an export: take export = false away";
+        table.mistake("predictions", text);
+    }
+    predictions
+}

@@ -1,0 +1,179 @@
+//! Importing predictions into a model run.
+//!
+//! The calls are those of the official SDK's `ModelRun.add_predictions()` (captured from labelbox 7.17.0).
+
+use std::time::Duration;
+
+use reqwest::multipart::{Form, Part};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Labelbox, LabelboxError,
+    call::{Api, Call},
+};
+use crate::job::ModelRunId;
+
+const CREATE_IMPORT: &str = "mutation createMEAPredictionImportByFilePyApi\
+    ($modelRunId : ID!, $name: String!, $file: Upload!, $contentLength: Int!) \
+    {createModelErrorAnalysisPredictionImport(data: {modelRunId: $modelRunId name: $name \
+    filePayload: { file: $file, contentLength: $contentLength}}) \
+    {errorFileUrl inputFileUrl modelRunId name progress state statusFileUrl id}}";
+
+const GET_IMPORT: &str = "query getModelErrorAnalysisPredictionImportPyApi($modelRunId : ID!, $name: String!) \
+    {modelErrorAnalysisPredictionImport(where: {modelRunId: $modelRunId, name: $name})\
+    {errorFileUrl inputFileUrl modelRunId name progress state statusFileUrl id}}";
+
+/// Slower lines than this one, in bytes a second, are not waited for.
+const SLOWEST_UPLOAD: u64 = 100_000;
+
+/// An import, as Labelbox knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// Where it stands.
+    pub state: ImportPhase,
+    /// `30%` and so on, where Labelbox tells.
+    pub progress: Option<String>,
+    /// Where it says what became of each line; for 24 hours, without a key.
+    pub status_file_url: Option<String>,
+}
+
+/// Where an import stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportPhase {
+    /// Labelbox works on it.
+    Running,
+    /// Every line was looked at; some may have been refused.
+    Finished,
+    /// It failed as a whole, or bears a word that nobody knows.
+    Failed,
+}
+
+/// What became of one line of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineStatus {
+    /// The line's own id; metrics have none.
+    pub uuid: Option<String>,
+    /// Whether it was taken.
+    pub taken: bool,
+    /// Why not, in Labelbox's words.
+    pub reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawImport {
+    state: String,
+    #[serde(default)]
+    progress: Option<String>,
+    #[serde(default)]
+    status_file_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawStatus {
+    #[serde(default)]
+    uuid: Option<String>,
+    status: String,
+    #[serde(default)]
+    errors: Vec<Value>,
+}
+
+impl Labelbox {
+    /// Has `lines` imported into the run under a name that is its own; one call may take longer, the more there is.
+    ///
+    /// # Errors
+    /// When Labelbox does not answer as it should.
+    pub async fn create_import(
+        &self,
+        run: &ModelRunId,
+        name: &str,
+        lines: Vec<u8>,
+    ) -> Result<Import, LabelboxError> {
+        let length = lines.len() as u64;
+        let call = Call {
+            api: Api::Graphql,
+            query: CREATE_IMPORT,
+            variables: json!({ "file": null, "contentLength": length, "modelRunId": run, "name": name }),
+            field: "createModelErrorAnalysisPredictionImport",
+        };
+        let file_name = format!("{run}__{name}.ndjson");
+        let form = form(&call, &file_name, lines)?;
+        let more = Duration::from_secs(length / SLOWEST_UPLOAD);
+        let raw: Option<RawImport> = self.call_with_form(&call, form, more).await?;
+        let what = || LabelboxError::unexpected("it has no import");
+        raw.map(Import::from).ok_or_else(what)
+    }
+
+    /// The run's import of that name; none if there is none.
+    ///
+    /// # Errors
+    /// When Labelbox does not answer as it should.
+    pub async fn import(
+        &self,
+        run: &ModelRunId,
+        name: &str,
+    ) -> Result<Option<Import>, LabelboxError> {
+        let call = Call {
+            api: Api::Graphql,
+            query: GET_IMPORT,
+            variables: json!({ "modelRunId": run, "name": name }),
+            field: "modelErrorAnalysisPredictionImport",
+        };
+        let raw: Option<RawImport> = self.call_if_there(&call).await?;
+        Ok(raw.map(Import::from))
+    }
+}
+
+/// A GraphQL multipart request, its parts in the SDK's order.
+fn form(call: &Call, file_name: &str, lines: Vec<u8>) -> Result<Form, LabelboxError> {
+    let operations = json!({ "variables": call.variables, "query": call.query });
+    let map = json!({ file_name: ["variables.file"] });
+    let file = Part::bytes(lines)
+        .file_name(file_name.to_owned())
+        .mime_str("application/x-ndjson")
+        .map_err(LabelboxError::transport)?;
+    Ok(Form::new()
+        .text("operations", operations.to_string())
+        .text("map", map.to_string())
+        .part(file_name.to_owned(), file))
+}
+
+impl From<RawImport> for Import {
+    fn from(raw: RawImport) -> Self {
+        let state = match raw.state.as_str() {
+            "RUNNING" => ImportPhase::Running,
+            "FINISHED" => ImportPhase::Finished,
+            _ => ImportPhase::Failed,
+        };
+        Self {
+            state,
+            progress: raw.progress,
+            status_file_url: raw.status_file_url,
+        }
+    }
+}
+
+impl LineStatus {
+    /// Reads a line of a status file.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
+        let raw: RawStatus = serde_json::from_slice(line)?;
+        let errors = raw.errors.iter().map(describe).collect::<Vec<_>>();
+        Ok(Self {
+            uuid: raw.uuid,
+            taken: raw.status == "SUCCESS",
+            reason: errors.join("; "),
+        })
+    }
+}
+
+/// `message` is for people, `name` for programs.
+fn describe(error: &Value) -> String {
+    let text = [&error["message"], &error["name"], error]
+        .into_iter()
+        .find_map(Value::as_str);
+    text.map_or_else(|| error.to_string(), str::to_owned)
+}

@@ -1,0 +1,177 @@
+//! What a model says of its data and its parameters, and what a run's own config makes of them.
+
+use serde_json::{Map, Value, json};
+use trainhook::config::{ModelEntry, Parts, Predictions, Settled};
+
+use super::{
+    GOOD,
+    mistakes::{added, broken},
+    read,
+};
+
+const HEAD: &str = "[models.digits]";
+const PARAMS: &str = "params = { epochs = 12 }";
+
+/// The good file's model with another line, and with these parameters.
+fn model(line: &str, params: &str) -> ModelEntry {
+    let file = GOOD.replacen(HEAD, &format!("{HEAD}\n{line}"), 1);
+    let params = format!("params = {{ epochs = 12, {params} }}");
+    let config = read(&file.replacen(PARAMS, &params, 1)).expect("no mistakes");
+    config.models[0].clone()
+}
+
+fn settle(params: &str, config: Value) -> Result<Settled, String> {
+    let model = model("", params);
+    let config: Map<String, Value> = serde_json::from_value(config).expect("an object");
+    model.params.settle(&model.param_limits, &config)
+}
+
+/// What `{params.<name>}` would stand for.
+fn settled(params: &str, config: Value, name: &str) -> String {
+    let settled = settle(params, config).expect("settled");
+    settled.params.get(name).expect("a parameter").as_text()
+}
+
+#[test]
+fn an_export_brings_predictions_with_it_unless_they_are_not_wanted() {
+    let export = |line: &str| model(line, "").export;
+    assert!(export("").expect("on").parts == Parts::default());
+    assert_eq!(export("export = false"), None);
+    let wanted = export("export = { files = true, metadata = true }").expect("on");
+    assert!(wanted.files && wanted.parts.metadata && !wanted.parts.embeddings);
+    assert_eq!(wanted.timeout_ms, Some(6 * 3_600_000));
+    let without = export("export_timeout = \"none\"").expect("on");
+    assert_eq!(without.timeout_ms, None);
+    let predictions = |line: &str| model(line, "").predictions;
+    assert_eq!(predictions(""), Predictions::Required);
+    assert_eq!(predictions("export = false"), Predictions::None);
+    assert_eq!(
+        predictions("predictions = \"optional\""),
+        Predictions::Optional
+    );
+    assert_eq!(predictions("predictions = \"none\""), Predictions::None);
+}
+
+#[test]
+fn mistakes_about_data_are_located() {
+    added(
+        HEAD,
+        "export = { file = true }",
+        15,
+        "models.digits.export.file",
+        "unknown key; did you mean `files`?",
+    );
+    added(
+        HEAD,
+        "preflight = { training = \"many\" }",
+        15,
+        "models.digits.preflight.training",
+        "a whole number",
+    );
+    added(
+        HEAD,
+        "predictions = \"yes\"",
+        15,
+        "models.digits.predictions",
+        "\"required\", \"optional\" or \"none\"",
+    );
+    added(
+        HEAD,
+        "export = false\npreflight = { test = 1 }",
+        16,
+        "models.digits.preflight",
+        "without an export",
+    );
+    added(
+        HEAD,
+        "export = false\npredictions = \"required\"",
+        16,
+        "models.digits.predictions",
+        "cannot be checked",
+    );
+}
+
+#[test]
+fn mistakes_about_limits_are_located() {
+    let wrong = |params: &str, key: &str, text: &str| {
+        let line = format!("params = {{ epochs = 12, {params} }}");
+        broken(
+            PARAMS,
+            &line,
+            17,
+            &format!("models.digits.params.{key}"),
+            text,
+        );
+    };
+    wrong("rate = { min = 0.1 }", "rate.default", "is missing");
+    wrong(
+        "rate = { default = 0.5, max = 0.1 }",
+        "rate.default",
+        "not within its own limits",
+    );
+    wrong(
+        "rate = { default = \"x\", max = 1 }",
+        "rate.max",
+        "must be a number",
+    );
+    wrong(
+        "rate = { default = 1, choices = [1, \"2\"] }",
+        "rate.choices",
+        "the default's type",
+    );
+    wrong(
+        "rate = { default = 1, most = 2 }",
+        "rate.most",
+        "unknown key",
+    );
+}
+
+#[test]
+fn a_runs_config_overrides_what_it_names_in_any_spelling() {
+    let config = json!({ "batchSize": 64, "comment": "by Ann" });
+    assert_eq!(
+        settled("batch_size = 32", config.clone(), "batch_size"),
+        "64"
+    );
+    let others = settle("batch_size = 32", config).expect("settled").others;
+    assert_eq!(Value::Object(others), json!({ "comment": "by Ann" }));
+    // The exact name counts, wherever it stands.
+    let both = json!({ "batch_size": 8, "batchSize": 64 });
+    assert_eq!(settled("batch_size = 32", both, "batch_size"), "8");
+    assert_eq!(settled("batch_size = 32", json!({}), "batch_size"), "32");
+}
+
+#[test]
+fn a_value_keeps_the_type_of_its_default() {
+    assert_eq!(settled("rate = 0.1", json!({ "rate": 1 }), "rate"), "1");
+    assert_eq!(settled("", json!({ "epochs": 20.0 }), "epochs"), "20");
+    for (params, config, wanted) in [
+        ("", json!({ "epochs": "20" }), "a whole number"),
+        ("", json!({ "epochs": 20.5 }), "a whole number"),
+        ("", json!({ "epochs": null }), "a whole number"),
+        ("rate = 0.1", json!({ "rate": "fast" }), "a number"),
+        ("on = true", json!({ "on": 1 }), "true or false"),
+        ("kind = \"a\"", json!({ "kind": ["a"] }), "a text"),
+    ] {
+        let refused = settle(params, config).expect_err("refused");
+        assert!(refused.ends_with(wanted), "{refused}");
+    }
+}
+
+#[test]
+fn a_value_outside_its_limits_is_refused_in_words() {
+    let rate = "rate = { default = 0.1, min = 0, max = 1 }";
+    assert_eq!(settled(rate, json!({ "rate": 1.0 }), "rate"), "1");
+    let refused = settle(rate, json!({ "rate": 1.5 })).expect_err("refused");
+    assert_eq!(
+        refused,
+        "the model run's config sets rate to 1.5, but it must be a number from 0 to 1"
+    );
+    let kind = "kind = { default = \"adam\", choices = [\"adam\", \"sgd\"] }";
+    assert_eq!(settled(kind, json!({ "kind": "sgd" }), "kind"), "sgd");
+    let refused = settle(kind, json!({ "kind": "lion" })).expect_err("refused");
+    assert!(
+        refused.ends_with("but it must be one of adam, sgd"),
+        "{refused}"
+    );
+}
