@@ -3,7 +3,9 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -15,7 +17,7 @@ use tokio::{
 
 use crate::{
     config::Secret,
-    emulator::{Emulator, Options, Update},
+    emulator::{Dataset, Emulator, Options, Update},
 };
 
 const AFTER_HELP: &str = "\
@@ -43,6 +45,9 @@ pub(super) struct Args {
     /// The one API key that is accepted; any is, without this
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
+    /// What every model run has: digits, or a file with an export of Labelbox's; nothing, without this
+    #[arg(long, value_name = "digits|FILE")]
+    dataset: Option<PathBuf>,
 }
 
 impl Args {
@@ -67,7 +72,13 @@ impl Args {
             io::Error::new(error.kind(), text)
         })?;
         let api_key = self.api_key.map(Secret::new);
-        let emulator = Emulator::start(listener, Options { api_key })?;
+        let dataset = self.dataset.as_deref().map(open_dataset).transpose()?;
+        let options = Options {
+            api_key,
+            dataset,
+            ..Options::default()
+        };
+        let emulator = Emulator::start(listener, options)?;
         let updates = emulator.updates();
         print_beginning(&emulator, self.json)?;
         tokio::select! {
@@ -77,6 +88,14 @@ impl Args {
         }
         emulator.stop().await;
         Ok(())
+    }
+}
+
+/// A stock dataset by its name, or the user's own file.
+fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
+    match name.to_str() {
+        Some("digits") => Ok(Dataset::digits()),
+        _ => Dataset::read(name).map_err(io::Error::other),
     }
 }
 

@@ -15,7 +15,7 @@ use warp::{
 };
 
 use super::{
-    Click, ClickError,
+    Click, ClickError, Dataset,
     click::CallError,
     faults::{Fault, FaultKind},
     listener::{json_response, refuse},
@@ -28,8 +28,8 @@ const WELCOME: &str = "\
 This is an emulator of Labelbox's side of model training. Nothing here is Labelbox.
 
 POST /graphql, /_gql            the GraphQL API; any API key unless one was set
-POST /control/model-runs        {\"modelId\"?, \"name\"?, \"config\"?}: a new model run
-GET  /control/model-runs/{id}   what was reported to it, and its time-line
+POST /control/model-runs        {\"modelId\"?, \"name\"?, \"config\"?, \"dataset\"?}: a new model run; dataset \"digits\"
+GET  /control/model-runs/{id}   what was reported to it, its time-line, and what was imported into it
 DELETE /control/model-runs/{id} makes it unknown
 POST /control/click             {\"url\", \"secret\", \"modelRunId\", \"modelType\"?}: clicks Train model
 GET  /control/requests          the API calls so far
@@ -43,6 +43,14 @@ struct NewModelRun {
     model_id: Option<String>,
     name: Option<String>,
     config: Option<Map<String, Value>>,
+    dataset: Option<StockDataset>,
+}
+
+/// The datasets that are part of the program.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StockDataset {
+    Digits,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +143,9 @@ fn create_run(shared: &Shared, body: &[u8]) -> Done {
         let name = new.name.as_deref().unwrap_or("model run");
         let run = world.create_run(new.model_id.as_deref(), name, Timestamp::now());
         run.config = new.config;
+        if let Some(StockDataset::Digits) = new.dataset {
+            run.dataset = Some(Dataset::digits());
+        }
         json!({ "modelId": run.model_id, "modelRunId": run.id })
     });
     Ok((StatusCode::CREATED, created))
@@ -150,6 +161,8 @@ fn show_run(shared: &Shared, id: &str) -> Done {
             "config": run.config,
             "pipeline": run.pipeline,
             "timeline": run.timeline,
+            "dataRows": run.dataset.as_ref().map_or(0, |dataset| dataset.len()),
+            "predictions": run.imports.summary(run.dataset.as_deref(), Timestamp::now()),
         }))
     });
     let shown = shown.ok_or_else(|| unknown_run(id))?;

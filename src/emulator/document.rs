@@ -50,9 +50,41 @@ impl Field {
         self.alias.as_deref().unwrap_or(&self.name)
     }
 
-    /// The arguments with the variables put in; those of absent variables are absent.
-    pub(super) fn arguments(&self, variables: &Map<String, Value>) -> Map<String, Value> {
-        fill_all(&self.arguments, variables)
+    /// The names of the variables that this field and those below it need.
+    pub(super) fn variables(&self) -> Vec<&str> {
+        let own = self
+            .arguments
+            .iter()
+            .flat_map(|(_, value)| value.variables());
+        let below = self.selection.iter().flat_map(Self::variables);
+        own.chain(below).collect()
+    }
+}
+
+/// A root field as it was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Its own arguments.
+    pub(super) arguments: Map<String, Value>,
+    below: Vec<(String, Map<String, Value>)>,
+}
+
+impl Asked {
+    /// What `field` and the variables say together.
+    pub(super) fn new(field: &Field, variables: &Map<String, Value>) -> Self {
+        let below = field.selection.iter();
+        Self {
+            arguments: fill_all(&field.arguments, variables),
+            below: below
+                .map(|field| (field.name.clone(), fill_all(&field.arguments, variables)))
+                .collect(),
+        }
+    }
+
+    /// The arguments of a field directly below; none if it is not asked for.
+    pub(super) fn below(&self, name: &str) -> Option<&Map<String, Value>> {
+        let found = self.below.iter().find(|(field, _)| field == name);
+        found.map(|(_, arguments)| arguments)
     }
 }
 
@@ -80,6 +112,7 @@ impl Argument {
     }
 }
 
+/// The arguments with the variables put in; those of absent variables are absent.
 fn fill_all(entries: &[(String, Argument)], variables: &Map<String, Value>) -> Map<String, Value> {
     let fill = |(name, value): &(String, Argument)| Some((name.clone(), value.fill(variables)?));
     entries.iter().filter_map(fill).collect()

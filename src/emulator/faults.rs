@@ -60,6 +60,26 @@ pub enum FaultKind {
     DropBefore,
     /// The connection is closed without an answer after the call took effect.
     DropAfter,
+    /// Of a file only this much is sent before the connection is closed.
+    TruncateBody {
+        /// So many bytes.
+        bytes: usize,
+    },
+    /// The export task or import that the call begins fails as a whole.
+    Fails {
+        /// What the task tells of it.
+        message: String,
+    },
+    /// The export task or import that the call begins takes this long.
+    Takes {
+        /// How long, in milliseconds.
+        milliseconds: u64,
+    },
+    /// The import that the call begins refuses one line of so many.
+    RefusesEvery {
+        /// So many.
+        lines: u32,
+    },
     /// Nothing happens for this long, at most [`HOLD_LIMIT`]; then as [`FaultKind::DropBefore`].
     Hang {
         /// How long, in milliseconds.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    document::Operation,
+    document::{Asked, Field, Operation},
     query,
     schema::{self, Root},
     world::World,
@@ -118,7 +118,7 @@ impl Call {
         self.check_variables()?;
         let mut data = Map::new();
         for (field, root) in fields.iter().zip(roots) {
-            let answer = (root.resolve)(world, &field.arguments(&self.variables), now)?;
+            let answer = (root.resolve)(world, &Asked::new(field, &self.variables), now)?;
             data.insert(
                 field.key().to_owned(),
                 schema::select(&answer, &field.selection),
@@ -129,11 +129,8 @@ impl Call {
 
     fn check_variables(&self) -> Result<(), Refusal> {
         let declared = |name: &&str| self.operation.variables.iter().any(|v| v.name == *name);
-        let mut used = self
-            .operation
-            .fields
-            .iter()
-            .flat_map(|field| field.arguments.iter().flat_map(|(_, a)| a.variables()));
+        let fields = self.operation.fields.iter();
+        let mut used = fields.flat_map(Field::variables);
         match used.find(|name| !declared(name)) {
             Some(name) => Err(Refusal::invalid(format!(
                 "Variable \"${name}\" is not defined."

@@ -9,7 +9,10 @@ use tokio::time::sleep;
 use warp::{
     Filter,
     filters::BoxedFilter,
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     path::FullPath,
     reply::Response,
 };
@@ -18,8 +21,9 @@ use super::{
     faults::{FaultKind, hold},
     graphql::{Call, Endpoint, Refusal},
     listener::{closed, json_response, response},
+    multipart,
     shared::Shared,
-    world::RecordedRequest,
+    world::{RecordedRequest, World},
 };
 
 /// `POST /graphql` and `POST /_gql`.
@@ -50,20 +54,22 @@ struct Exchange {
     headers: HeaderMap,
     body: Value,
     bytes: usize,
+    /// A file that came with the call.
+    upload: Option<Bytes>,
     call: Result<Call, Refusal>,
 }
 
 impl Exchange {
     fn new(endpoint: Endpoint, path: FullPath, headers: HeaderMap, bytes: Bytes) -> Self {
-        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        let (body, upload) = read_body(&headers, &bytes);
         Self {
             endpoint,
             path: path.as_str().to_owned(),
             headers,
             call: Call::read(&body),
-            bytes: bytes.len(),
+            bytes: bytes.len() - upload.as_ref().map_or(0, Bytes::len),
             body,
+            upload,
         }
     }
 
@@ -82,7 +88,19 @@ impl Exchange {
                 self.carry_out(shared);
                 closed()
             }
-            Some(FaultKind::DropBefore) => closed(),
+            Some(FaultKind::DropBefore | FaultKind::TruncateBody { .. }) => closed(),
+            Some(
+                wish @ (FaultKind::Fails { .. }
+                | FaultKind::Takes { .. }
+                | FaultKind::RefusesEvery { .. }),
+            ) => {
+                let exports = self.names().contains(&"exportDataRowsInModelRun");
+                shared.change(|world| match exports {
+                    true => world.wish_export(wish),
+                    false => world.wish_import(wish),
+                });
+                self.carry_out(shared)
+            }
             Some(FaultKind::Hang { milliseconds }) => {
                 sleep(hold(milliseconds)).await;
                 closed()
@@ -114,7 +132,10 @@ impl Exchange {
             return json_response(StatusCode::UNAUTHORIZED, &body);
         }
         let result = match &self.call {
-            Ok(call) => shared.change(|world| call.execute(self.endpoint, world, Timestamp::now())),
+            Ok(call) => shared.change(|world| {
+                world.upload.clone_from(&self.upload);
+                call.execute(self.endpoint, world, Timestamp::now())
+            }),
             Err(refusal) => Err(refusal.clone()),
         };
         let body = result.unwrap_or_else(|refusal| refusal.body());
@@ -153,6 +174,52 @@ impl Exchange {
             operation: call.and_then(Call::name).map(str::to_owned),
             root_field: root_field.map(str::to_owned),
             bytes: self.bytes,
+        }
+    }
+}
+
+/// The call's JSON, and the file that came with it.
+fn read_body(headers: &HeaderMap, bytes: &Bytes) -> (Value, Option<Bytes>) {
+    let text = || Value::String(String::from_utf8_lossy(bytes).into_owned());
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let Some(kind) = kind.filter(|kind| kind.starts_with("multipart/form-data")) else {
+        return (
+            serde_json::from_slice(bytes).unwrap_or_else(|_| text()),
+            None,
+        );
+    };
+    match multipart::read(kind, bytes) {
+        Ok(upload) => {
+            // Where the file belongs stands null in the variables.
+            let mut operations = upload.operations;
+            operations["variables"]["file"] = Value::from("the file");
+            (operations, Some(upload.file))
+        }
+        Err(what) => (Value::from(what), None),
+    }
+}
+
+impl World {
+    /// Keeps in mind what the task that is about to begin will be like.
+    fn wish_export(&mut self, wish: FaultKind) {
+        let next = &mut self.exports.next;
+        match wish {
+            FaultKind::Fails { message } => next.failure = Some(message),
+            FaultKind::Takes { milliseconds } => next.takes = Some(hold(milliseconds)),
+            _ => {}
+        }
+    }
+
+    /// Keeps in mind what the import that is about to begin will be like.
+    fn wish_import(&mut self, wish: FaultKind) {
+        let next = &mut self.next_import;
+        match wish {
+            FaultKind::Fails { .. } => next.fails = true,
+            FaultKind::Takes { milliseconds } => next.takes = Some(hold(milliseconds)),
+            FaultKind::RefusesEvery { lines } => next.refuses_every = Some(lines),
+            _ => {}
         }
     }
 }

@@ -20,13 +20,13 @@ use warp::{
     reply::Response,
 };
 
-use super::{control, labelbox, shared::Shared};
+use super::{control, files, labelbox, shared::Shared};
 
 /// Connections served at once; more wait.
 const CONNECTION_LIMIT: usize = 512;
 
 /// The longest body, in bytes.
-const BODY_LIMIT: usize = 16 << 20;
+const BODY_LIMIT: usize = 64 << 20;
 
 /// A request's headers must be complete within this; an idle connection lasts as long.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ async fn answer(routes: Routes, request: Request<Incoming>) -> Result<Response, 
         Ok(Err(_)) => {
             return Ok(refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is over 16 MiB",
+                "the body is over 64 MiB",
             ));
         }
         Err(_) => return Err(Closed),
@@ -99,7 +99,8 @@ async fn answer(routes: Routes, request: Request<Incoming>) -> Result<Response, 
 }
 
 fn routes(shared: &Arc<Shared>) -> Routes {
-    let all = labelbox::routes(shared).or(control::routes(shared)).unify();
+    let labelbox = labelbox::routes(shared).or(files::routes(shared)).unify();
+    let all = labelbox.or(control::routes(shared)).unify();
     all.recover(explain).unify().boxed()
 }
 

@@ -6,17 +6,25 @@
 
 mod click;
 mod control;
+mod data_rows;
+mod dataset;
 mod document;
+mod exports;
 mod faults;
+mod files;
 mod graphql;
+mod imports;
 mod labelbox;
 mod lexer;
 mod listener;
+mod multipart;
+mod png;
 mod query;
 mod resolve;
 mod run;
 mod schema;
 mod shared;
+mod signed;
 mod world;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -34,7 +42,9 @@ use crate::config::Secret;
 use shared::Shared;
 
 pub use click::{Answer, CallError, ModelRunRequest, Webhook};
+pub use dataset::{Dataset, DatasetError};
 pub use faults::{Fault, FaultKind, HOLD_LIMIT};
+pub use imports::{FeatureSummary, ImportSummary, PredictionSummary};
 pub use run::{ERROR_MESSAGE_LIMIT, Pipeline, STATUSES, TimelineEntry};
 pub use shared::{Timeout, Update};
 pub use world::RecordedRequest;
@@ -44,6 +54,34 @@ pub use world::RecordedRequest;
 pub struct Options {
     /// The one API key that is accepted; any key that is not empty if none.
     pub api_key: Option<Secret>,
+    /// How long things take, and how large they are.
+    pub timing: Timing,
+    /// What every new run has; none has any data if none.
+    pub dataset: Option<Arc<Dataset>>,
+}
+
+/// How long things take at the emulated Labelbox, and how large they are.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// An export task is in progress for this long. Default 200 ms.
+    pub export_takes: Duration,
+    /// An import runs for this long. Default 200 ms.
+    pub import_takes: Duration,
+    /// The result of an export lies in files of so many bytes. Default 1 MiB.
+    pub file_bytes: usize,
+    /// Addresses of files hold for this long. Default one hour.
+    pub addresses_hold: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            export_takes: Duration::from_millis(200),
+            import_takes: Duration::from_millis(200),
+            file_bytes: 1 << 20,
+            addresses_hold: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// A running emulator. It stops when it is dropped.
@@ -94,7 +132,7 @@ impl Emulator {
     /// # Errors
     /// When the listener does not know its address.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(listener.local_addr()?, options.api_key));
+        let shared = Arc::new(Shared::new(listener.local_addr()?, options));
         let server = tokio::spawn(listener::serve(listener, Arc::clone(&shared)));
         Ok(Self {
             shared,
@@ -147,6 +185,35 @@ impl Emulator {
             let run = world.set_config(model_run_id, config, Timestamp::now());
             run.is_some()
         })
+    }
+
+    /// Gives the run these data rows; false if there is no such run.
+    pub fn set_dataset(&self, model_run_id: &str, dataset: Option<Arc<Dataset>>) -> bool {
+        self.shared.change(|world| {
+            let run = world.run_mut(model_run_id);
+            run.map(|run| run.dataset = dataset).is_some()
+        })
+    }
+
+    /// What was imported into the run; none for an unknown run.
+    #[must_use]
+    pub fn predictions(&self, model_run_id: &str) -> Option<PredictionSummary> {
+        let now = Timestamp::now();
+        let summary = |run: &run::ModelRun| run.imports.summary(run.dataset.as_deref(), now);
+        self.shared
+            .read(|world| world.run(model_run_id).map(summary))
+    }
+
+    /// How many export tasks there were.
+    #[must_use]
+    pub fn export_tasks(&self) -> usize {
+        self.shared.read(|world| world.exports.count())
+    }
+
+    /// The paths of the files that were asked for, in order, the first 10,000.
+    #[must_use]
+    pub fn file_requests(&self) -> Vec<String> {
+        self.shared.read(world::World::file_requests)
     }
 
     /// Every accepted update of the run, in order; empty for an unknown run.

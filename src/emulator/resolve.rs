@@ -4,54 +4,54 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
+    document::Asked,
     graphql::Refusal,
     run::{ModelRun, TimelineEntry},
     schema,
     world::{USER_ID, World},
 };
 
-type Arguments = Map<String, Value>;
-
-pub(super) fn user(_: &mut World, _: &Arguments, _: Timestamp) -> Result<Value, Refusal> {
-    Ok(schema::the_user())
+pub(super) fn user(world: &mut World, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
+    let mut user = schema::the_user();
+    if let Some(arguments) = asked.below("createdTasks") {
+        let id = arguments.get("where").and_then(|of| of["id"].as_str());
+        user["createdTasks"] = world.exports.list(id, now);
+    }
+    Ok(user)
 }
 
-pub(super) fn model_run(
-    world: &mut World,
-    arguments: &Arguments,
-    _: Timestamp,
-) -> Result<Value, Refusal> {
-    let run = world.run(id_in(arguments, "where")?);
+pub(super) fn model_run(world: &mut World, asked: &Asked, _: Timestamp) -> Result<Value, Refusal> {
+    let run = world.run(id_in(asked, "where")?);
     run.map(show).ok_or_else(Refusal::not_found)
 }
 
 pub(super) fn training_pipeline(
     world: &mut World,
-    arguments: &Arguments,
+    asked: &Asked,
     _: Timestamp,
 ) -> Result<Value, Refusal> {
-    let run = world.run(id_in(arguments, "where")?);
+    let run = world.run(id_in(asked, "where")?);
     let run = run.ok_or_else(Refusal::not_found)?;
     Ok(json!(run.pipeline))
 }
 
 pub(super) fn update_training_pipeline(
     world: &mut World,
-    arguments: &Arguments,
+    asked: &Asked,
     now: Timestamp,
 ) -> Result<Value, Refusal> {
-    let id = id_in(arguments, "modelRun")?;
-    let entry = TimelineEntry::read(arguments.get("data").unwrap_or(&Value::Null), now)?;
+    let id = id_in(asked, "modelRun")?;
+    let entry = TimelineEntry::read(asked.arguments.get("data").unwrap_or(&Value::Null), now)?;
     let run = world.update(id, entry).ok_or_else(Refusal::not_found)?;
     Ok(json!(run.pipeline))
 }
 
 pub(super) fn create_model_run(
     world: &mut World,
-    arguments: &Arguments,
+    asked: &Asked,
     now: Timestamp,
 ) -> Result<Value, Refusal> {
-    let data = arguments.get("data").unwrap_or(&Value::Null);
+    let data = asked.arguments.get("data").unwrap_or(&Value::Null);
     let name = data.get("name").and_then(Value::as_str);
     let name = name.ok_or_else(|| Refusal::invalid("data.name must be text"))?;
     let model_id = data.get("modelId").and_then(Value::as_str);
@@ -72,11 +72,12 @@ pub(super) fn create_model_run(
 
 pub(super) fn update_model_run_config(
     world: &mut World,
-    arguments: &Arguments,
+    asked: &Asked,
     now: Timestamp,
 ) -> Result<Value, Refusal> {
-    let id = id_in(arguments, "modelRun")?;
-    let config = arguments
+    let id = id_in(asked, "modelRun")?;
+    let config = asked
+        .arguments
         .get("data")
         .and_then(|data| data.get("config"))
         .and_then(Value::as_object)
@@ -87,15 +88,16 @@ pub(super) fn update_model_run_config(
 
 pub(super) fn reset_model_run_config(
     world: &mut World,
-    arguments: &Arguments,
+    asked: &Asked,
     now: Timestamp,
 ) -> Result<Value, Refusal> {
-    let run = world.set_config(id_in(arguments, "modelRun")?, None, now);
+    let run = world.set_config(id_in(asked, "modelRun")?, None, now);
     run.map(show).ok_or_else(Refusal::not_found)
 }
 
-fn id_in<'a>(arguments: &'a Arguments, name: &str) -> Result<&'a str, Refusal> {
-    let id = arguments
+pub(super) fn id_in<'a>(asked: &'a Asked, name: &str) -> Result<&'a str, Refusal> {
+    let id = asked
+        .arguments
         .get(name)
         .and_then(|value| value.get("id"))
         .and_then(Value::as_str);
@@ -116,7 +118,7 @@ fn show(run: &ModelRun) -> Value {
 }
 
 /// `2024-01-01T00:00:00.000Z`
-fn labelbox_time(time: Timestamp) -> String {
+pub(super) fn labelbox_time(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 

@@ -1,10 +1,16 @@
 //! A model run as Labelbox keeps it, and what a status update does to it.
 
+use std::{collections::HashMap, sync::Arc};
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::graphql::Refusal;
+use super::{
+    dataset::{Dataset, Row},
+    graphql::Refusal,
+    imports::Imports,
+};
 
 /// The statuses that Labelbox takes. Source: labelbox 7.17.0, `ModelRun.Status`.
 pub const STATUSES: [&str; 5] = [
@@ -48,7 +54,7 @@ pub struct Pipeline {
 }
 
 /// A model run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct ModelRun {
     pub(super) id: String,
     pub(super) model_id: String,
@@ -58,9 +64,18 @@ pub(super) struct ModelRun {
     pub(super) config: Option<Map<String, Value>>,
     pub(super) pipeline: Pipeline,
     pub(super) timeline: Vec<TimelineEntry>,
+    pub(super) dataset: Option<Arc<Dataset>>,
+    /// Splits that were assigned, by the row's place.
+    pub(super) splits: HashMap<usize, usize>,
+    pub(super) imports: Imports,
 }
 
 impl ModelRun {
+    /// The split of a row, by its place in the list of them.
+    pub(super) fn split_of(&self, at: usize, row: &Row) -> usize {
+        self.splits.get(&at).copied().unwrap_or(row.split)
+    }
+
     /// Takes one update: metadata merges, the message sticks, any order of statuses is accepted.
     /// Source: Labelbox/labelbox-python, `test_model_run_status`.
     pub(super) fn update(&mut self, entry: TimelineEntry) {

@@ -1,20 +1,23 @@
 //! What can be asked: the root fields, their types, and how each is answered.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    document::{Field, OperationKind},
+    data_rows,
+    document::{Asked, Field, OperationKind},
+    exports,
     graphql::{Endpoint, Refusal},
-    resolve,
+    imports, resolve,
     world::World,
 };
 
-/// A type and its fields, all of them scalars.
+/// A type and its fields: those that are scalars, and those that have fields again.
 #[derive(Debug)]
 pub(super) struct Type {
     name: &'static str,
     fields: &'static [&'static str],
+    nested: &'static [(&'static str, &'static Type)],
 }
 
 /// A root field.
@@ -28,11 +31,29 @@ pub(super) struct Root {
 }
 
 /// Answers one root field with an object that has every field of its type, or null.
-pub(super) type Resolve = fn(&mut World, &Map<String, Value>, Timestamp) -> Result<Value, Refusal>;
+pub(super) type Resolve = fn(&mut World, &Asked, Timestamp) -> Result<Value, Refusal>;
 
-static MODEL_RUN: Type = Type {
-    name: "ModelRun",
-    fields: &[
+/// What has no fields at all.
+static SCALAR: Type = flat("String", &[]);
+
+impl Type {
+    const fn is_scalar(&self) -> bool {
+        self.fields.is_empty() && self.nested.is_empty()
+    }
+}
+
+/// A type without fields that have fields again.
+const fn flat(name: &'static str, fields: &'static [&'static str]) -> Type {
+    Type {
+        name,
+        fields,
+        nested: &[],
+    }
+}
+
+static MODEL_RUN: Type = flat(
+    "ModelRun",
+    &[
         "createdAt",
         "createdBy",
         "modelAppId",
@@ -42,12 +63,41 @@ static MODEL_RUN: Type = Type {
         "id",
         "updatedAt",
     ],
+);
+
+static TRAINING_PIPELINE: Type = flat("TrainingPipeline", &["status", "errorMessage", "metadata"]);
+
+static TASK: Type = Type {
+    name: "Task",
+    fields: &[
+        "completionPercentage",
+        "createdAt",
+        "errors",
+        "metadata",
+        "name",
+        "result",
+        "status",
+        "type",
+        "id",
+        "updatedAt",
+    ],
+    nested: &[
+        ("exportMetadataHeader", &EXPORT_HEADER),
+        ("exportFileFromOffset", &EXPORT_FILE),
+    ],
 };
 
-static TRAINING_PIPELINE: Type = Type {
-    name: "TrainingPipeline",
-    fields: &["status", "errorMessage", "metadata"],
+static EXPORT_HEADER: Type = flat("ExportMetadataHeader", &["totalSize", "totalLines"]);
+
+static RANGE: Type = flat("Range", &["start", "end"]);
+
+static EXPORT_FILE: Type = Type {
+    name: "ExportFile",
+    fields: &["file"],
+    nested: &[("offsets", &RANGE), ("lines", &RANGE)],
 };
+
+static EXPORT_TASK: Type = flat("ExportTask", &["taskId", "isStreamable"]);
 
 static USER: Type = Type {
     name: "User",
@@ -63,59 +113,149 @@ static USER: Type = Type {
         "id",
         "updatedAt",
     ],
+    nested: &[("createdTasks", &TASK)],
 };
 
+static MODEL: Type = flat("Model", &["name", "ontologyId", "id"]);
+
+static ONTOLOGY: Type = flat(
+    "Ontology",
+    &[
+        "classificationSchemaCount",
+        "createdAt",
+        "description",
+        "mediaType",
+        "name",
+        "normalized",
+        "objectSchemaCount",
+        "id",
+        "updatedAt",
+    ],
+);
+
+static METADATA: Type = flat(
+    "DataRowMetadataField",
+    &["schemaId", "name", "value", "kind"],
+);
+
+static DATA_ROW: Type = Type {
+    name: "DataRow",
+    fields: &[
+        "createdAt",
+        "externalId",
+        "globalKey",
+        "mediaAttributes",
+        "rowData",
+        "id",
+        "updatedAt",
+    ],
+    nested: &[("customMetadata", &METADATA), ("metadataFields", &METADATA)],
+};
+
+static ANNOTATION_GROUP: Type = Type {
+    name: "AnnotationGroup",
+    fields: &["dataSplit", "labelId", "modelRunId", "id"],
+    nested: &[("dataRow", &DATA_ROW)],
+};
+
+static PAGE_INFO: Type = flat("PageInfo", &["endCursor"]);
+
+static ANNOTATION_GROUPS: Type = Type {
+    name: "AnnotationGroups",
+    fields: &[],
+    nested: &[("nodes", &ANNOTATION_GROUP), ("pageInfo", &PAGE_INFO)],
+};
+
+static IMPORT: Type = flat(
+    "ModelErrorAnalysisPredictionImport",
+    &[
+        "errorFileUrl",
+        "inputFileUrl",
+        "modelRunId",
+        "name",
+        "progress",
+        "state",
+        "statusFileUrl",
+        "id",
+    ],
+);
+
+static SPLIT_TASK: Type = flat("AssignDataRowsToDataSplitTask", &["status", "errorMessage"]);
+
+const fn query(name: &'static str, answer: &'static Type, resolve: Resolve) -> Root {
+    Root {
+        name,
+        kind: OperationKind::Query,
+        experimental: false,
+        answer,
+        resolve,
+    }
+}
+
+const fn mutation(name: &'static str, answer: &'static Type, resolve: Resolve) -> Root {
+    Root {
+        kind: OperationKind::Mutation,
+        ..query(name, answer, resolve)
+    }
+}
+
+const fn experimental(root: Root) -> Root {
+    Root {
+        experimental: true,
+        ..root
+    }
+}
+
 /// The root fields; which of them are experimental was captured from labelbox 7.17.0.
-static ROOTS: [Root; 7] = [
-    Root {
-        name: "modelRun",
-        kind: OperationKind::Query,
-        experimental: false,
-        answer: &MODEL_RUN,
-        resolve: resolve::model_run,
-    },
-    Root {
-        name: "user",
-        kind: OperationKind::Query,
-        experimental: false,
-        answer: &USER,
-        resolve: resolve::user,
-    },
-    Root {
-        name: "trainingPipeline",
-        kind: OperationKind::Query,
-        experimental: true,
-        answer: &TRAINING_PIPELINE,
-        resolve: resolve::training_pipeline,
-    },
-    Root {
-        name: "updateTrainingPipeline",
-        kind: OperationKind::Mutation,
-        experimental: true,
-        answer: &TRAINING_PIPELINE,
-        resolve: resolve::update_training_pipeline,
-    },
-    Root {
-        name: "createModelRun",
-        kind: OperationKind::Mutation,
-        experimental: false,
-        answer: &MODEL_RUN,
-        resolve: resolve::create_model_run,
-    },
-    Root {
-        name: "updateModelRunConfig",
-        kind: OperationKind::Mutation,
-        experimental: false,
-        answer: &MODEL_RUN,
-        resolve: resolve::update_model_run_config,
-    },
-    Root {
-        name: "resetModelRunConfig",
-        kind: OperationKind::Mutation,
-        experimental: false,
-        answer: &MODEL_RUN,
-        resolve: resolve::reset_model_run_config,
-    },
+static ROOTS: [Root; 16] = [
+    query("modelRun", &MODEL_RUN, resolve::model_run),
+    query("user", &USER, resolve::user),
+    query("task", &TASK, exports::task),
+    query("model", &MODEL, data_rows::model),
+    query("ontology", &ONTOLOGY, data_rows::ontology),
+    query(
+        "annotationGroups",
+        &ANNOTATION_GROUPS,
+        data_rows::annotation_groups,
+    ),
+    query("modelErrorAnalysisPredictionImport", &IMPORT, imports::show),
+    experimental(query(
+        "trainingPipeline",
+        &TRAINING_PIPELINE,
+        resolve::training_pipeline,
+    )),
+    experimental(query(
+        "assignDataRowsToDataSplitTaskStatus",
+        &SPLIT_TASK,
+        data_rows::split_task_status,
+    )),
+    experimental(mutation(
+        "createAssignDataRowsToDataSplitTask",
+        &SCALAR,
+        data_rows::assign_splits,
+    )),
+    experimental(mutation(
+        "updateTrainingPipeline",
+        &TRAINING_PIPELINE,
+        resolve::update_training_pipeline,
+    )),
+    mutation("createModelRun", &MODEL_RUN, resolve::create_model_run),
+    mutation(
+        "updateModelRunConfig",
+        &MODEL_RUN,
+        resolve::update_model_run_config,
+    ),
+    mutation(
+        "resetModelRunConfig",
+        &MODEL_RUN,
+        resolve::reset_model_run_config,
+    ),
+    mutation("exportDataRowsInModelRun", &EXPORT_TASK, exports::create),
+    mutation(
+        "createModelErrorAnalysisPredictionImport",
+        &IMPORT,
+        imports::create,
+    ),
 ];
 
 /// Finds the root field that `field` names and checks the selection under it.
@@ -139,32 +279,40 @@ pub(super) fn check(
     Ok(root)
 }
 
-/// The fields of `object` that `selection` asks for, under their aliases.
-pub(super) fn select(object: &Value, selection: &[Field]) -> Value {
-    if object.is_null() {
-        return Value::Null;
+/// The fields of `value`, or of each of its items, that `selection` asks for, under their aliases.
+pub(super) fn select(value: &Value, selection: &[Field]) -> Value {
+    let pick = |field: &Field| {
+        let picked = select(&value[&field.name], &field.selection);
+        (field.key().to_owned(), picked)
+    };
+    match value {
+        _ if selection.is_empty() => value.clone(),
+        Value::Null => Value::Null,
+        Value::Array(items) => items.iter().map(|item| select(item, selection)).collect(),
+        _ => Value::Object(selection.iter().map(pick).collect()),
     }
-    let pick = |field: &Field| (field.key().to_owned(), object[&field.name].clone());
-    Value::Object(selection.iter().map(pick).collect())
 }
 
 fn check_selection(field: &Field, answer: &Type) -> Result<(), Refusal> {
     let type_name = answer.name;
-    if field.selection.is_empty() {
+    if field.selection.is_empty() && !answer.is_scalar() {
         let name = &field.name;
         return Err(Refusal::invalid(format!(
             "Field \"{name}\" of type \"{type_name}\" must have a selection of subfields."
         )));
     }
     for selected in &field.selection {
-        let name = &selected.name;
-        if !answer.fields.contains(&name.as_str()) {
-            return Err(unknown_field(name, type_name));
-        }
-        if !selected.selection.is_empty() {
-            return Err(Refusal::invalid(format!(
-                "Field \"{name}\" must not have a selection since it has no subfields."
-            )));
+        let name = selected.name.as_str();
+        let nested = answer.nested.iter().find(|(nested, _)| *nested == name);
+        match nested {
+            Some((_, below)) => check_selection(selected, below)?,
+            None if !answer.fields.contains(&name) => return Err(unknown_field(name, type_name)),
+            None if !selected.selection.is_empty() => {
+                return Err(Refusal::invalid(format!(
+                    "Field \"{name}\" must not have a selection since it has no subfields."
+                )));
+            }
+            None => {}
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Click, ClickError, ClickOutcome,
+    Click, ClickError, ClickOutcome, Options,
     click::{ModelRunRequest, Webhook},
     run::TimelineEntry,
     world::World,
@@ -54,9 +54,15 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(address: SocketAddr, api_key: Option<Secret>) -> Self {
+    pub(super) fn new(address: SocketAddr, options: Options) -> Self {
+        let base = format!("http://{address}");
+        let Options {
+            api_key,
+            timing,
+            dataset,
+        } = options;
         Self {
-            world: Mutex::default(),
+            world: Mutex::new(World::new(base, timing, dataset)),
             changes: watch::Sender::new(0),
             updates: broadcast::Sender::new(UPDATES_LIMIT),
             api_key,

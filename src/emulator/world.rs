@@ -1,15 +1,24 @@
 //! Everything the emulated Labelbox knows, in memory and bounded.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
+    Timing,
+    dataset::Dataset,
+    exports::Exports,
     faults::Faults,
+    imports::{Imports, NextImport},
     run::{ModelRun, Pipeline, TimelineEntry},
+    signed::Signer,
 };
 
 /// The id of the one user there is; in the shape of Labelbox's.
@@ -45,8 +54,17 @@ pub struct RecordedRequest {
 }
 
 /// The state behind the emulator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct World {
+    pub(super) timing: Timing,
+    pub(super) signer: Signer,
+    pub(super) exports: Exports,
+    pub(super) next_import: NextImport,
+    /// The file of the call that is being carried out.
+    pub(super) upload: Option<Bytes>,
+    /// What every new run gets.
+    pub(super) dataset: Option<Arc<Dataset>>,
+    file_requests: Vec<String>,
     runs: HashMap<String, ModelRun>,
     run_order: VecDeque<String>,
     requests: VecDeque<RecordedRequest>,
@@ -57,6 +75,24 @@ pub(super) struct World {
 }
 
 impl World {
+    pub(super) fn new(base: String, timing: Timing, dataset: Option<Arc<Dataset>>) -> Self {
+        Self {
+            signer: Signer::new(base, timing.addresses_hold),
+            timing,
+            exports: Exports::default(),
+            next_import: NextImport::default(),
+            upload: None,
+            dataset,
+            file_requests: Vec::new(),
+            runs: HashMap::new(),
+            run_order: VecDeque::new(),
+            requests: VecDeque::new(),
+            request_bytes: 0,
+            faults: Faults::default(),
+            news: Vec::new(),
+        }
+    }
+
     /// A new run under a new id; under a new model if none is named.
     pub(super) fn create_run(
         &mut self,
@@ -78,6 +114,9 @@ impl World {
             config: None,
             pipeline: Pipeline::default(),
             timeline: Vec::new(),
+            dataset: self.dataset.clone(),
+            splits: HashMap::new(),
+            imports: Imports::default(),
         };
         self.run_order.push_back(run.id.clone());
         self.runs.entry(run.id.clone()).or_insert(run)
@@ -91,6 +130,35 @@ impl World {
 
     pub(super) fn run(&self, id: &str) -> Option<&ModelRun> {
         self.runs.get(id)
+    }
+
+    pub(super) fn run_mut(&mut self, id: &str) -> Option<&mut ModelRun> {
+        self.runs.get_mut(id)
+    }
+
+    /// The first run of a model.
+    pub(super) fn run_of_model(&self, model_id: &str) -> Option<&ModelRun> {
+        let runs = self.run_order.iter().filter_map(|id| self.runs.get(id));
+        runs.into_iter().find(|run| run.model_id == model_id)
+    }
+
+    /// A file of some run's dataset.
+    pub(super) fn media(&self, name: &str) -> Option<Bytes> {
+        let datasets = self.runs.values().filter_map(|run| run.dataset.as_ref());
+        datasets
+            .chain(&self.dataset)
+            .find_map(|dataset| dataset.media(name))
+    }
+
+    /// Remembers that a file was asked for.
+    pub(super) fn count_file(&mut self, path: &str) {
+        if self.file_requests.len() < REQUEST_LIMIT {
+            self.file_requests.push(path.to_owned());
+        }
+    }
+
+    pub(super) fn file_requests(&self) -> Vec<String> {
+        self.file_requests.clone()
     }
 
     pub(super) fn update(&mut self, id: &str, entry: TimelineEntry) -> Option<&ModelRun> {

@@ -18,6 +18,7 @@ from lbox.exceptions import (
     MalformedQueryException,
     ResourceNotFoundError,
 )
+from sdk_data import check_data
 
 PIPELINE_QUERY = """query trainingPipelinePyApi($modelRunId: ID!) {
     trainingPipeline(where: {id : $modelRunId}) {status, errorMessage, metadata}}"""
@@ -142,6 +143,7 @@ def main():
     check_config(model_run)
     check_new_run(client, ready)
     check_keys(ready)
+    check_data(client, ready, expect)
     print(f"all checks passed with labelbox {labelbox.__version__}")
 
 

@@ -32,7 +32,13 @@ impl Two {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let api_key = Some(Secret::new(OTHER_KEY));
-        let theirs = Emulator::start(listener.expect("a port is free"), Options { api_key });
+        let theirs = Emulator::start(
+            listener.expect("a port is free"),
+            Options {
+                api_key,
+                ..Options::default()
+            },
+        );
         let theirs = theirs.expect("the emulator starts");
         let secrets = tempfile::tempdir().expect("a folder for secrets");
         let write = |name: &str, text: &str| fs::write(secrets.path().join(name), text);

@@ -2,6 +2,7 @@
 
 mod click;
 mod control;
+mod data;
 mod faults;
 mod our_client;
 mod program;

@@ -21,7 +21,11 @@ struct Pair {
 impl Pair {
     async fn new(key: &str) -> Self {
         let api_key = Some(Secret::new("right-key"));
-        let emulator = start_with(Options { api_key }).await;
+        let emulator = start_with(Options {
+            api_key,
+            ..Options::default()
+        })
+        .await;
         let (_, run) = emulator.create_model_run(None, "run");
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");

@@ -81,7 +81,11 @@ async fn a_query_that_cannot_be_is_told_why() {
 #[tokio::test]
 async fn a_call_without_the_key_is_refused_and_recorded_without_secrets() {
     let api_key = Some(Secret::new("right-key"));
-    let emulator = start_with(Options { api_key }).await;
+    let emulator = start_with(Options {
+        api_key,
+        ..Options::default()
+    })
+    .await;
     let (_, run) = emulator.create_model_run(None, "run");
     let captured = capture("err_401_gql")["reply"]["body"].clone();
     let body = update(&run, json!({ "status": "COMPLETE" }));

@@ -70,6 +70,7 @@ impl Stack {
         let listener = tokio::net::TcpListener::from_std(listener).expect("within a runtime");
         let options = Options {
             api_key: Some(Secret::new(API_KEY)),
+            ..Options::default()
         };
         let emulator = Emulator::start(listener, options).expect("the emulator starts");
         let folder = tempfile::tempdir().expect("a folder for the test");

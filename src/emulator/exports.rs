@@ -1,0 +1,209 @@
+//! Export tasks: they take their time, and their result lies in files that are cut anywhere.
+//!
+//! Questions and answers: captured from labelbox 7.17.0.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    dataset::{Content, Wanted},
+    document::Asked,
+    graphql::Refusal,
+    resolve::labelbox_time,
+    world::World,
+};
+
+/// Older tasks leave beyond this number.
+const TASK_LIMIT: usize = 1000;
+
+/// All export tasks there are.
+#[derive(Debug, Default)]
+pub(super) struct Exports {
+    tasks: HashMap<String, Task>,
+    order: Vec<String>,
+    /// What the next task will be like.
+    pub(super) next: Next,
+}
+
+/// What was wished for a task before there is one.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    /// It fails like this.
+    pub(super) failure: Option<String>,
+    /// It takes this long.
+    pub(super) takes: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Task {
+    id: String,
+    name: Value,
+    created_at: Timestamp,
+    takes: Duration,
+    failure: Option<String>,
+    /// None if the run has no row.
+    content: Option<Arc<Content>>,
+}
+
+pub(super) fn create(world: &mut World, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
+    let input = asked.arguments.get("input").unwrap_or(&Value::Null);
+    let run = input["filters"]["modelRunId"].as_str();
+    let run = run.ok_or_else(|| Refusal::invalid("input.filters.modelRunId must be an ID"))?;
+    let run = world.run(run).ok_or_else(Refusal::not_found)?;
+    if input["streamable"] != true {
+        return Err(Refusal::invalid(
+            "this emulator knows streamable exports only",
+        ));
+    }
+    let flags = input["params"].as_object().into_iter().flatten();
+    let wanted = Wanted {
+        model_id: run.model_id.clone(),
+        model_run_id: run.id.clone(),
+        name: run.name.clone(),
+        parts: flags
+            .filter(|(_, on)| **on == true)
+            .map(|(name, _)| name.clone())
+            .collect(),
+    };
+    let dataset = run.dataset.clone().filter(|dataset| !dataset.is_empty());
+    let address = |file: &str| world.signer.address(&format!("/files/media/{file}"), now);
+    let content = dataset.map(|dataset| Arc::new(Content::new(&dataset, &wanted, &address)));
+    let next = std::mem::take(&mut world.exports.next);
+    let task = Task {
+        id: format!("cl0task{}", &Uuid::new_v4().simple().to_string()[..18]),
+        name: input["taskName"].clone(),
+        created_at: now,
+        takes: next.takes.unwrap_or(world.timing.export_takes),
+        failure: next.failure,
+        content,
+    };
+    let answer = json!({ "taskId": task.id, "isStreamable": true });
+    world.exports.add(task);
+    Ok(answer)
+}
+
+pub(super) fn task(world: &mut World, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
+    let id = super::resolve::id_in(asked, "where")?;
+    let task = world.exports.tasks.get(id).ok_or_else(Refusal::not_found)?;
+    let mut shown = task.show(now);
+    let is_result = |arguments: &serde_json::Map<String, Value>| {
+        arguments.get("streamType") == Some(&json!("RESULT"))
+    };
+    if let Some(arguments) = asked.below("exportMetadataHeader") {
+        let content = task.result(now).filter(|_| is_result(arguments));
+        shown["exportMetadataHeader"] = content.map_or(
+            Value::Null,
+            |content| json!({ "totalSize": content.len(), "totalLines": content.lines() }),
+        );
+    }
+    if let Some(arguments) = asked.below("exportFileFromOffset") {
+        let content = task.result(now).filter(|_| is_result(arguments));
+        shown["exportFileFromOffset"] = match content {
+            Some(content) => world.file_from_offset(id, content, arguments.get("offset"), now)?,
+            None => Value::Null,
+        };
+    }
+    Ok(shown)
+}
+
+impl World {
+    /// Whoever asks for an offset gets the file that begins there: the files are cut by who asks.
+    fn file_from_offset(
+        &self,
+        task: &str,
+        content: &Content,
+        offset: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let offset = offset
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse::<usize>().ok());
+        let offset = offset.ok_or_else(|| Refusal::invalid("offset must be a UInt64 as text"))?;
+        if offset >= content.len() {
+            return Ok(Value::Null);
+        }
+        let file_bytes = self.timing.file_bytes.max(1);
+        let start = offset / file_bytes * file_bytes;
+        let end = (start + file_bytes).min(content.len());
+        let path = format!("/files/exports/{task}/{start}-{end}");
+        Ok(json!({
+            "offsets": { "start": start, "end": end - 1 },
+            // The SDK's authors say that these are not reliable; so here.
+            "lines": { "start": 0, "end": 0 },
+            "file": self.signer.address(&path, now),
+        }))
+    }
+}
+
+impl Exports {
+    fn add(&mut self, task: Task) {
+        if self.order.len() == TASK_LIMIT {
+            self.tasks.remove(&self.order.remove(0));
+        }
+        self.order.push(task.id.clone());
+        self.tasks.insert(task.id.clone(), task);
+    }
+
+    /// The task of that id, as a list; all of them, the newest first, if none is named.
+    pub(super) fn list(&self, id: Option<&str>, now: Timestamp) -> Value {
+        let ids = self.order.iter().rev();
+        let wanted = ids
+            .filter(|other| id.is_none_or(|id| id == *other))
+            .take(100);
+        wanted
+            .filter_map(|id| Some(self.tasks.get(id)?.show(now)))
+            .collect()
+    }
+
+    /// A piece of a task's result, by `<start>-<end>`.
+    pub(super) fn file(&self, task: &str, range: &str) -> Option<Bytes> {
+        let (start, end) = range.split_once('-')?;
+        let content = self.tasks.get(task)?.content.as_ref()?;
+        Some(content.slice(start.parse().ok()?, end.parse().ok()?))
+    }
+
+    /// How many tasks there were.
+    pub(super) fn count(&self) -> usize {
+        self.order.len()
+    }
+}
+
+impl Task {
+    fn status(&self, now: Timestamp) -> &'static str {
+        match now < self.created_at + self.takes {
+            true => "IN_PROGRESS",
+            false if self.failure.is_some() => "FAILED",
+            false => "COMPLETE",
+        }
+    }
+
+    fn result(&self, now: Timestamp) -> Option<&Content> {
+        let content = self.content.as_deref();
+        content.filter(|_| self.status(now) == "COMPLETE")
+    }
+
+    fn show(&self, now: Timestamp) -> Value {
+        let status = self.status(now);
+        let passed = now.duration_since(self.created_at).as_secs_f64();
+        let percent = match status {
+            "IN_PROGRESS" => (passed / self.takes.as_secs_f64() * 100.0).clamp(0.0, 99.0),
+            _ => 100.0,
+        };
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "status": status,
+            "completionPercentage": percent,
+            "errors": self.failure.as_ref().filter(|_| status == "FAILED"),
+            "result": null,
+            "type": "export-data-rows",
+            "metadata": {},
+            "createdAt": labelbox_time(self.created_at),
+            "updatedAt": labelbox_time(now),
+        })
+    }
+}

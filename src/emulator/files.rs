@@ -1,0 +1,164 @@
+//! The files behind the addresses that the API tells: results of exports, what became of imports, media.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use tokio::time::sleep;
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
+    },
+    path::FullPath,
+    reply::Response,
+};
+
+use super::{
+    faults::{FaultKind, hold},
+    listener::{closed, refuse, response},
+    shared::Shared,
+    world::World,
+};
+
+/// Between the last byte of a file that is cut and the end of its connection.
+const BEFORE_A_CUT: Duration = Duration::from_millis(20);
+
+/// `GET /files/…`, for whoever has a whole address.
+pub(super) fn routes(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
+    let shared = Arc::clone(shared);
+    warp::path("files")
+        .and(warp::get())
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(warp::query::raw().or_else(|_| async { Ok::<_, warp::Rejection>((String::new(),)) }))
+        .then(move |path: FullPath, headers: HeaderMap, query: String| {
+            let shared = Arc::clone(&shared);
+            async move { answer(&shared, path.as_str(), &headers, &query).await }
+        })
+        .boxed()
+}
+
+async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -> Response {
+    let now = Timestamp::now();
+    let (fault, found) = shared.change(|world| {
+        let fault = world.faults.take(&names(path));
+        let found = match world.signer.allows(path, query, now) {
+            true => world.file(path).ok_or(StatusCode::NOT_FOUND),
+            false => Err(StatusCode::FORBIDDEN),
+        };
+        world.count_file(path);
+        (fault, found)
+    });
+    let give = || match &found {
+        Ok(file) => serve(file, path, headers),
+        Err(status) => refuse(*status, "the address is wrong, or does not hold any longer"),
+    };
+    match fault {
+        None => give(),
+        Some(FaultKind::Delay { milliseconds }) => {
+            sleep(hold(milliseconds)).await;
+            give()
+        }
+        Some(FaultKind::TruncateBody { bytes }) => match &found {
+            Ok(file) => truncated(file, bytes),
+            Err(_) => give(),
+        },
+        Some(FaultKind::Status {
+            status,
+            body,
+            headers,
+        }) => response(status, body.as_ref(), &headers),
+        Some(FaultKind::Hang { milliseconds }) => {
+            sleep(hold(milliseconds)).await;
+            closed()
+        }
+        Some(_) => closed(),
+    }
+}
+
+/// What a fault may call this file: its path, its folder, or all of them.
+fn names(path: &str) -> [&str; 3] {
+    let folder = path
+        .match_indices('/')
+        .nth(2)
+        .map_or(path, |(end, _)| &path[..end]);
+    [path, folder, "/files"]
+}
+
+fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
+    let range = headers.get(RANGE).and_then(|range| range.to_str().ok());
+    let from = range.and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse::<usize>()
+            .ok()
+    });
+    let mut response = match from {
+        Some(from) if from >= file.len() => {
+            return refuse(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "there is nothing behind the end",
+            );
+        }
+        Some(from) => {
+            let mut response = Response::new(file.slice(from..).into());
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let range = format!("bytes {from}-{}/{}", file.len() - 1, file.len());
+            insert(&mut response, CONTENT_RANGE, &range);
+            response
+        }
+        None => Response::new(file.clone().into()),
+    };
+    insert(&mut response, ACCEPT_RANGES, "bytes");
+    let kind = match path.ends_with(".png") {
+        true => "image/png",
+        false => "application/x-ndjson",
+    };
+    insert(&mut response, CONTENT_TYPE, kind);
+    response
+}
+
+/// Less than was announced: the connection closes within the body.
+fn truncated(file: &Bytes, bytes: usize) -> Response {
+    let beginning = file.slice(..bytes.min(file.len()));
+    let cut = async {
+        // What was sent leaves the buffers only while the body has nothing to say.
+        sleep(BEFORE_A_CUT).await;
+        Err(std::io::Error::other("cut off on demand"))
+    };
+    let body = stream::iter([Ok(beginning)]).chain(stream::once(cut));
+    let mut response = warp::reply::stream(body).into_response();
+    insert(&mut response, CONTENT_LENGTH, &file.len().to_string());
+    response
+}
+
+fn insert(response: &mut Response, name: warp::http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+impl World {
+    fn file(&self, path: &str) -> Option<Bytes> {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match parts.as_slice() {
+            ["files", "exports", task, range] => self.exports.file(task, range),
+            ["files", "imports", run, id, kind] => self.run(run)?.imports.file(id, kind),
+            ["files", "media", name] => self.media(name),
+            _ => None,
+        }
+    }
+
+    /// A file of ours by its whole address.
+    pub(super) fn own_file(&self, url: &str, now: Timestamp) -> Option<Bytes> {
+        let path = url.strip_prefix(self.signer.base())?;
+        let (path, query) = path.split_once('?')?;
+        self.file(path)
+            .filter(|_| self.signer.allows(path, query, now))
+    }
+}
