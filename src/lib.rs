@@ -68,12 +68,13 @@
 //! | 4 | [`cli`] | one file a command |
 //! | 4 | [`server`] | wires the parts and runs them |
 //! | 3 | [`http`] | the two listeners: Labelbox's routes and the admin's; the only place with warp beside the emulator |
-//! | 3 | [`transfer`] | before and after the training: is the run there, the job directory |
+//! | 3 | [`transfer`] | before and after the training: the run's data, the job directory, the predictions |
 //! | 3 | [`scheduler`] | one loop an engine: submit, look, stop, finish; slots and devices |
 //! | 3 | [`reporter`] | delivers what Labelbox is owed, in order, until it has it |
 //! | 3 | [`retention`] | removes what is not to be kept of jobs that have ended |
 //! | 2 | [`store`] | jobs, timelines and the outbox in one SQLite file; the only SQL |
 //! | 2 | [`labelbox`] | the only GraphQL |
+//! | 2 | [`downloads`] | files behind addresses from outside |
 //! | 2 | [`executor`] | the trait, and the engines |
 //! | 2 | [`supervisor`] | runs beside the command: the claim, its log, its exit record |
 //! | 2 | [`emulator`] | plays Labelbox; shares no code with `labelbox`, so that each checks the other |
@@ -98,6 +99,7 @@ pub mod cli;
 pub mod config;
 pub mod dataset;
 pub mod disk;
+pub mod downloads;
 pub mod emulator;
 pub mod executor;
 pub mod http;

@@ -31,7 +31,7 @@ use crate::{
     retention::Retention,
     scheduler::{self, Context, Engine},
     store::Store,
-    transfer::Transfer,
+    transfer::{self, Transfer},
 };
 use admin_files::ServerFile;
 use intake::StoreIntake;
@@ -130,7 +130,12 @@ impl Server {
         let retention =
             Retention::new(store, jobs_dir.clone(), self.settings.config.clone(), prune);
         actors.spawn(retention.run());
-        let transfer = Transfer::new(self.store.clone(), jobs_dir, labelboxes.clone(), room);
+        let transfer = Transfer::new(transfer::Context {
+            store: self.store.clone(),
+            jobs_dir,
+            labelboxes: labelboxes.clone(),
+            room,
+        });
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();
         actors.spawn(Reporter::new(self.store.clone(), labelboxes, current).run());
