@@ -33,6 +33,7 @@ const USER_AGENT: &str = concat!("trainhook/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, Clone)]
 pub struct Labelbox {
     inner: Arc<Inner>,
+    meters: Arc<LabelboxMeters>,
     recorder: Option<Recorder>,
 }
 
@@ -43,10 +44,9 @@ struct Inner {
     api_key: SecretRef,
     timeout: Duration,
     http: OnceLock<reqwest::Client>,
-    meters: LabelboxMeters,
 }
 
-/// What has become of the calls of one client.
+/// What has become of the calls to one workspace's Labelbox.
 #[derive(Debug, Default)]
 pub struct LabelboxMeters {
     /// The call, by its field in the answer, and its outcome: `ok`, or the error's kind.
@@ -73,8 +73,8 @@ impl Labelbox {
                 api_key,
                 timeout,
                 http: OnceLock::new(),
-                meters: LabelboxMeters::default(),
             }),
+            meters: Arc::default(),
             recorder: None,
         }
     }
@@ -86,10 +86,17 @@ impl Labelbox {
         Self { recorder, ..self }
     }
 
+    /// The same client; what becomes of its calls is counted on top of what became of those of `earlier`.
+    #[must_use]
+    pub fn counting_on_from(self, earlier: &Self) -> Self {
+        let meters = Arc::clone(&earlier.meters);
+        Self { meters, ..self }
+    }
+
     /// What has become of its calls.
     #[must_use]
     pub fn meters(&self) -> &LabelboxMeters {
-        &self.inner.meters
+        &self.meters
     }
 
     /// A number that changes when the key does; none while the key cannot be read.
@@ -160,7 +167,7 @@ impl Labelbox {
     ) -> Result<T, LabelboxError> {
         let begun = Instant::now();
         let answer = exchange.await;
-        let meters = &self.inner.meters;
+        let meters = &self.meters;
         meters.durations.add(begun.elapsed());
         let outcome = answer
             .as_ref()

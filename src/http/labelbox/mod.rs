@@ -179,7 +179,7 @@ impl Door {
         };
         let now = Timestamp::now();
         match workspace.secrets.verify(Some(signature), &body) {
-            Ok(index) => self.visits.note_secret(&workspace.name, index, now),
+            Ok(index) => workspace.secrets.note_use(index, now),
             Err(error) => {
                 let diagnosis = (self.visits.may_diagnose(now))
                     .then(|| refusal::diagnose(workspaces, workspace, signature, &body));
