@@ -98,6 +98,23 @@ impl Store {
         .await
     }
 
+    /// Doubts what may have been under way when the last server was killed: whatever is owed and no final may be
+    /// applied late, behind a final that this server sends.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn doubt_reports_under_way(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            let sql = "INSERT INTO runs (workspace, model_run_id, ambiguous_at) \
+                       SELECT DISTINCT j.workspace, j.model_run_id, ?1 FROM reports r JOIN jobs j ON j.seq = r.job \
+                       WHERE r.state = 'owed' AND NOT r.final \
+                       ON CONFLICT (workspace, model_run_id) DO UPDATE SET ambiguous_at = excluded.ambiguous_at";
+            connection.execute(sql, [millis(now)])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// When a request of ours for this run may last have been lost on its way, if lately.
     ///
     /// # Errors
