@@ -2,9 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Output};
 
-use crate::support::stack::{
-    API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, trainhook_in, wait_until,
-    workspace,
+use crate::support::{
+    stack::{
+        API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, trainhook_in,
+        wait_until, workspace,
+    },
+    tracer::write_program,
 };
 
 fn refused(output: &Output, code: i32, words: &[&str]) {
@@ -181,4 +184,26 @@ async fn a_server_whose_state_dir_is_deleted_acknowledges_nothing_more() {
     })
     .await;
     assert_eq!(status.code(), Some(71), "{}", stack.server.log_text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_ends_neither_server_nor_job() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let program = env!("CARGO_BIN_EXE_trainhook");
+    // The test waits for this line; nothing else of the log is ever written.
+    let script =
+        format!("#!/bin/sh\necho listening for Labelbox >&2\nexec {program} \"$@\" 2>/dev/full\n");
+    let program = write_program(folder.path(), "unheard", &script);
+    let file = |endpoint: &str| {
+        let executor = "[executors.local]\nkind = \"local\"\n";
+        let models = model("digits", "echo run >> runs", "");
+        settings() + &workspace("main", "/", endpoint) + executor + &models
+    };
+    let stack = Stack::start_program(&program, file).await;
+    let info = stack.folder.path().join("state/server.json");
+    wait_until("the server's start", || info.exists().then_some(())).await;
+    let run = stack.new_run();
+    stack.click(&run, "digits").await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["run"]);
 }
