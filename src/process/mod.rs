@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::LaunchId;
 
 pub use rustix::process::Signal;
-pub use surroundings::{Surroundings, unit_of};
+pub use surroundings::{Surroundings, is_of_user, unit_of};
 
 /// The variable by which every process of a launch is known.
 pub const LAUNCH_MARK: &str = "TRAINHOOK_LAUNCH_ID";

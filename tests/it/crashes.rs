@@ -72,6 +72,33 @@ async fn a_killed_supervisor_takes_its_command_with_it_and_the_job_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_comes_after_its_job_was_lost_is_shown_and_changes_nothing() {
+    let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.wait_for_lines("runs", 1).await;
+    kill(&supervisor(&stack, &id));
+    stack.told(&run, "FAILED").await;
+    assert_eq!(stack.job(&id)["job"].get("lateRecord"), None);
+    let claim = fs::read(attempt(&stack, &id).join("claim.json")).expect("it was claimed");
+    let claim: Value = serde_json::from_slice(&claim).expect("JSON");
+    let record = serde_json::json!({
+        "launch_id": claim["launch_id"], "instance": claim["instance"], "code": 0,
+        "asked_to_stop": false, "run_timeout": false, "out_of_memory": false, "wants_retry": false,
+        "started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T00:00:01Z",
+    });
+    let text = record.to_string();
+    fs::write(attempt(&stack, &id).join("exit.json"), text).expect("the folder is writable");
+    let job = &stack.job(&id)["job"];
+    assert_eq!(
+        (&job["state"], &job["cause"]),
+        (&"failed".into(), &"lost".into())
+    );
+    let shown = stack.trainhook(&["jobs", "show", &id]);
+    assert!(shown.contains("its record: exit code 0"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn server_and_supervisor_killed_together_leave_nothing_behind() {
     // A child in a session of its own is bound neither to the command's life nor to its session.
     let script = "setsid sh -c 'echo $$ >> pids; while :; do sleep 0.05; done' & \

@@ -183,7 +183,10 @@ impl Door {
             Err(error) => {
                 let diagnosis = (self.visits.may_diagnose(now))
                     .then(|| refusal::diagnose(workspaces, workspace, signature, &body));
-                return Err(Refusal::from(error).with_diagnosis(diagnosis.flatten()));
+                let diagnosis = diagnosis
+                    .flatten()
+                    .or_else(|| refusal::know_the_secret(workspace));
+                return Err(Refusal::from(error).with_diagnosis(diagnosis));
             }
         }
         Ok(body)
