@@ -1,6 +1,6 @@
 //! The server as a process: starts that fail with a clear reason, and a stop that leaves jobs alone.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Output};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 use crate::support::{
     stack::{
@@ -177,13 +177,23 @@ async fn a_server_that_is_asked_to_stop_exits_0_and_leaves_its_jobs_running() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_state_dir_is_deleted_acknowledges_nothing_more() {
-    let mut stack = Stack::start(&model("job", "true", "")).await;
-    fs::remove_dir_all(stack.folder.path().join("state")).expect("it is there");
-    let status = wait_until("the server's end", || {
-        stack.server.child.try_wait().expect("it is our child")
-    })
-    .await;
-    assert_eq!(status.code(), Some(71), "{}", stack.server.log_text());
+    let all = |state: &Path| fs::remove_dir_all(state);
+    // The lock stays, and with it whoever looks at that alone.
+    let database = |state: &Path| fs::remove_file(state.join("trainhook.db"));
+    let other = |state: &Path| {
+        fs::copy(state.join("trainhook.db"), state.join("copy"))?;
+        fs::rename(state.join("copy"), state.join("trainhook.db"))
+    };
+    let losses: [fn(&Path) -> std::io::Result<()>; 3] = [all, database, other];
+    for lose in losses {
+        let mut stack = Stack::start(&model("job", "true", "")).await;
+        lose(&stack.folder.path().join("state")).expect("it is there");
+        let status = wait_until("the server's end", || {
+            stack.server.child.try_wait().expect("it is our child")
+        })
+        .await;
+        assert_eq!(status.code(), Some(71), "{}", stack.server.log_text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
