@@ -80,6 +80,16 @@ impl Session {
         }
     }
 
+    /// No session that we know: only their mark tells whose processes are.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let leader = ProcessId {
+            pid: u32::MAX,
+            start_time: 0,
+        };
+        Self::new(leader, Duration::ZERO)
+    }
+
     /// Whether the session of that number is still this one. The number can be used again once the
     /// session is empty: then its leader is another, or none of its members bears our mark or was
     /// there while our leader was.
@@ -188,17 +198,20 @@ pub fn machine_id() -> String {
     })
 }
 
+/// What the system does not tell.
+pub const UNKNOWN: &str = "unknown";
+
 /// This boot of the machine; `unknown` where the system does not tell.
 #[must_use]
 pub fn boot_id() -> String {
-    read_word("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".to_owned())
+    read_word("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
 /// The name space in which our pids hold; `unknown` where the system does not tell.
 #[must_use]
 pub fn pid_namespace() -> String {
     fs::read_link("/proc/self/ns/pid").map_or_else(
-        |_| "unknown".to_owned(),
+        |_| UNKNOWN.to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
 }

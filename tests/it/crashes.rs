@@ -7,10 +7,11 @@ use trainhook::process::ProcessId;
 
 use crate::support::{
     labelbox_door::signed,
+    processes,
     server::ServerProcess,
     skip,
     stack::{SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, wait_until, workspace},
-    tracer::{can_trace, traced_program},
+    tracer::{can_trace, traced_program, write_program},
 };
 
 fn attempt(stack: &Stack, id: &str) -> PathBuf {
@@ -199,6 +200,47 @@ async fn a_program_that_is_replaced_while_its_server_runs_still_starts_jobs() {
     stack.click(&run, "job").await;
     stack.told(&run, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["run"]);
+}
+
+/// Makes every start of the server one in a new container: with its own processes, name and machine id.
+const IN_A_CONTAINER: &str = "unshare --pid --fork --kill-child --mount-proc --uts";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_with_a_container_is_tried_again_in_the_next_one() {
+    let allowed = Command::new("sh")
+        .args(["-c", &format!("{IN_A_CONTAINER} true")])
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        return skip("containers: no namespace can be made here");
+    }
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let script = format!(
+        "#!/bin/sh\nexec {IN_A_CONTAINER} sh -c 'mount --bind /dev/null /etc/machine-id 2>/dev/null; \
+         hostname box-$(date +%N); exec {} \"$@\"' sh \"$@\"\n",
+        env!("CARGO_BIN_EXE_trainhook")
+    );
+    let program = write_program(folder.path(), "boxed", &script);
+    let executor = "[executors.local]\nkind = \"local\"\nmax_running = 1\n";
+    let models = model("job", UNTIL_GO, "retry = { max = 1, backoff = \"20ms\" }");
+    let file = |endpoint: &str| settings() + &workspace("main", "/", endpoint) + executor + &models;
+    let mut stack = Stack::start_program(&program, file).await;
+    stack.server.logged("this is a container").await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.wait_for_lines("runs", 1).await;
+    stack.server.kill();
+    let jobs = stack.folder.path().join("jobs");
+    wait_until("the end of all that was in it", || {
+        processes::living_in(&jobs).is_empty().then_some(())
+    })
+    .await;
+    stack.restart().await;
+    stack.wait_for_lines("runs", 2).await;
+    stack.go();
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["1", "2"]);
+    let timeline = stack.job(&id)["timeline"].to_string();
+    assert!(timeline.contains("node_lost"), "{timeline}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
