@@ -128,7 +128,7 @@ impl RecordSlot {
             .inspect_err(|error| {
                 complain(format_args!(
                     "no room could be reserved for exit.json: {error}"
-                ))
+                ));
             })
             .ok();
         Self { draft, file }
