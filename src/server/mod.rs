@@ -195,7 +195,7 @@ impl Server {
         let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
         let visits = Arc::<Visits>::default();
         let labelbox = labelbox_routes(Door {
-            workspaces: self.settings.routes,
+            workspaces: self.settings.routes.clone(),
             access: self.settings.access,
             intake,
             limits: body,
@@ -212,6 +212,7 @@ impl Server {
             config: self.settings.config,
             slots: slots.collect(),
             visits,
+            routes: self.settings.routes,
             room: self.scheduling.room.clone(),
             labelboxes: self.settings.labelboxes,
             prune: self.prune,

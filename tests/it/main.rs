@@ -46,5 +46,6 @@ mod store;
 mod supervisor;
 mod supervisor_reasons;
 mod support;
+mod synced;
 mod tls;
 mod unruly_commands;

@@ -28,6 +28,7 @@ use super::{
     answer,
     body::BodyLimits,
     error::{ApiError, answer_rejection},
+    labelbox::WorkspaceRoutes,
     visits::Visits,
 };
 use crate::{
@@ -54,6 +55,8 @@ pub struct Admin {
     pub jobs_dir: PathBuf,
     /// What came to Labelbox's listener.
     pub visits: Arc<Visits>,
+    /// The workspaces as Labelbox sees them, whose secrets know when they signed.
+    pub routes: Current<Vec<WorkspaceRoutes>>,
     /// How much room the disks have.
     pub room: Current<Room>,
     /// The clients of Labelbox, by workspace.
