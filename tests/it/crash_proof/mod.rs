@@ -10,14 +10,17 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use serde_json::Value;
 use trainhook::{
     config::Secret,
-    emulator::{Click, Fault, FaultKind},
+    emulator::{Click, Dataset, Fault, FaultKind},
     process::ProcessId,
 };
 
-use crate::support::{
-    numbers::Numbers,
-    processes,
-    stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+use crate::{
+    export,
+    support::{
+        numbers::Numbers,
+        processes,
+        stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+    },
 };
 
 const KILLS: usize = 300;
@@ -27,6 +30,19 @@ const SLOTS: usize = 4;
 
 /// Every command notes its launch when it starts; nothing else does.
 const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
+
+/// What may go wrong at Labelbox.
+const CALLS: [&str; 9] = [
+    "updateTrainingPipeline",
+    "modelRun",
+    "trainingPipeline",
+    "exportDataRowsInModelRun",
+    "user",
+    "annotationGroups",
+    "ontology",
+    "task",
+    "/files/exports",
+];
 
 /// What the kills are tried on.
 struct Trial {
@@ -60,15 +76,16 @@ fn models() -> String {
         ("forking", "sleep 30 & sleep 0.2"),
     ];
     let models = scripts.map(|(name, script)| model(name, &format!("{NOTE}{script}"), quickly));
+    let has_its_data = format!("{NOTE}[ $(wc -l < $TRAINHOOK_TRAINING_FILE) = 160 ] || exit 4");
+    let patient = format!("{NOTE}while [ ! -e release ]; do sleep 0.02; done");
     models.concat()
-        + &model(
-            "patient",
-            &format!("{NOTE}while [ ! -e release ]; do sleep 0.02; done"),
-            quickly,
-        )
+        + &export::model("data", &has_its_data, quickly)
+        + &model("patient", &patient, quickly)
 }
 
-const MODELS: [&str; 6] = ["quick", "short", "long", "wrong", "shaky", "forking"];
+const MODELS: [&str; 7] = [
+    "quick", "short", "long", "wrong", "shaky", "forking", "data",
+];
 
 impl Trial {
     async fn start(seed: u64) -> Self {
@@ -112,7 +129,7 @@ impl Trial {
             timeline.last().is_some_and(|last| is_final(&last.status))
         };
         run.filter(has_ended)
-            .unwrap_or_else(|| self.stack.new_run())
+            .unwrap_or_else(|| self.stack.run_with(&Dataset::generated(200, 300)))
     }
 
     async fn click_on(&mut self, run: String, model_type: &'static str) {
@@ -135,9 +152,7 @@ impl Trial {
 
     /// Something goes wrong with one of the next calls to Labelbox.
     fn spoil(&mut self) {
-        let operation =
-            self.numbers
-                .one_of(&["updateTrainingPipeline", "modelRun", "trainingPipeline"]);
+        let operation = self.numbers.one_of(&CALLS);
         let status = |status| FaultKind::Status {
             status,
             body: None,

@@ -27,7 +27,9 @@ pub(super) fn hold(trial: &Trial) {
     no_run_is_trained_without_a_click(trial, &rows);
     no_command_started_twice_for_one_attempt(trial, &rows);
     for row in &rows {
-        attempts_have_their_causes(&trial.stack.job(&row.id));
+        let job = trial.stack.job(&row.id);
+        attempts_have_their_causes(&job);
+        data_arrives(&job);
     }
     labelbox_was_told_of_every_job_in_turn(trial, &rows);
     nothing_is_left_running(trial);
@@ -136,6 +138,16 @@ fn nothing_goes_back_to_the_beginning(timeline: &[TimelineEntry]) {
     for pair in told.windows(2) {
         let begins = pair[1] == "EXPORTING_DATA";
         assert!(!begins || is_final(pair[0]), "{told:?}");
+    }
+}
+
+/// Nothing that was killed or went wrong keeps the data away, or leaves half of it.
+fn data_arrives(job: &Value) {
+    let job = &job["job"];
+    if job["model"] == "data" {
+        let kept_away = ["export_failed", "preflight", "infra", "job_error"];
+        let cause = job["cause"].as_str().unwrap_or_default();
+        assert!(!kept_away.contains(&cause), "{job}");
     }
 }
 
