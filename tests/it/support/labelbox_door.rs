@@ -212,6 +212,7 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         export: None,
         preflight: Default::default(),
         predictions: Default::default(),
+        max_row_errors: Default::default(),
         upload_timeout_ms: None,
     }
 }
