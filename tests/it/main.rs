@@ -29,6 +29,7 @@ mod labelbox_client;
 mod local_executor;
 mod metrics;
 mod people;
+mod predictions;
 mod processes;
 mod properties;
 mod recording;
