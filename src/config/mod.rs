@@ -213,9 +213,19 @@ pub struct ModelEntry {
     /// How many of the predictions may be refused before the job fails. Default none.
     #[serde(default)]
     pub max_row_errors: Tolerance,
+    /// Predictions that go to Labelbox in one import. Default 20,000.
+    #[serde(default = "default_import_lines")]
+    pub import_lines: u32,
     /// The time that predictions may take to be imported; none if written `"none"`. Default 6 h.
     #[serde(default)]
     pub upload_timeout_ms: Option<u64>,
+}
+
+/// Predictions that go to Labelbox in one import.
+pub(crate) const IMPORT_LINES: u32 = 20_000;
+
+const fn default_import_lines() -> u32 {
+    IMPORT_LINES
 }
 
 /// The value of an environment variable: text, or a secret kept elsewhere.

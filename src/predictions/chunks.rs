@@ -17,6 +17,7 @@ const MOST_BYTES: u64 = 10_000_000;
 pub(super) struct Chunks {
     folder: PathBuf,
     most_lines: u64,
+    first: u32,
     done: Vec<Chunk>,
     open: Option<Open>,
 }
@@ -31,10 +32,11 @@ struct Open {
 
 impl Chunks {
     /// Chunks in `folder` of at most so many lines each, the first with this number.
-    pub(super) fn begin(folder: &Path, most_lines: u32) -> Self {
+    pub(super) fn begin(folder: &Path, most_lines: u32, first: u32) -> Self {
         Self {
             folder: folder.to_owned(),
             most_lines: u64::from(most_lines.max(1)),
+            first,
             done: Vec::new(),
             open: None,
         }
@@ -51,7 +53,7 @@ impl Chunks {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let number = self.done.len() + 1;
+                let number = self.number();
                 let create = |ending: &str| {
                     File::create(self.folder.join(format!("c{number}.{ending}")))
                         .map(BufWriter::new)
@@ -75,6 +77,12 @@ impl Chunks {
         Ok(())
     }
 
+    /// The number of the chunk that is written, or will be.
+    fn number(&self) -> u32 {
+        let done = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
+        self.first.saturating_add(done)
+    }
+
     /// All chunks, on disk.
     pub(super) fn finish(mut self) -> io::Result<Vec<Chunk>> {
         self.close()?;
@@ -90,7 +98,7 @@ impl Chunks {
             file.sync_all()?;
         }
         self.done.push(Chunk {
-            number: u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX),
+            number: self.number(),
             name: None,
             lines: open.lines,
             bytes: open.bytes,

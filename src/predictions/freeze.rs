@@ -43,6 +43,24 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// An empty folder for what is to be frozen in the job's `server` folder; what an earlier try left there is gone.
+    pub(super) fn folder(server: &Path) -> io::Result<PathBuf> {
+        let folder = server.join("upload.new");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir(&folder)?,
+        }
+        Ok(folder)
+    }
+
+    pub(super) fn new(frozen: Frozen, folder: PathBuf, server: &Path) -> Self {
+        Self {
+            frozen,
+            folder,
+            server: server.to_owned(),
+        }
+    }
+
     /// Puts them in their place, durably: from here on they are what is sent, whatever happens.
     ///
     /// # Errors
@@ -75,19 +93,11 @@ pub fn freeze(
     job: JobId,
     (server, most_lines): (&Path, u32),
 ) -> Result<Draft, FreezeError> {
-    let folder = server.join("upload.new");
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => fs::create_dir(&folder)?,
-    }
+    let folder = Draft::folder(server)?;
     let mut reading = Reading::begin(&folder, job)?;
     reading.read_all(source, checker)?;
     let frozen = reading.write_chunks(server, &folder, most_lines)?;
-    Ok(Draft {
-        frozen,
-        folder,
-        server: server.to_owned(),
-    })
+    Ok(Draft::new(frozen, folder, server))
 }
 
 /// What is known of a line before it was held against the others.
@@ -208,7 +218,7 @@ impl Reading {
         let mut writing = Writing {
             job: self.job,
             findings,
-            chunks: Chunks::begin(folder, most_lines),
+            chunks: Chunks::begin(folder, most_lines, 1),
             list: RejectedFile::create(server)?,
             rejected: 0,
             first: Vec::new(),
@@ -222,6 +232,7 @@ impl Reading {
         writing.list.finish()?;
         Ok(Frozen {
             lines: u64::from(self.lines),
+            taken: 0,
             rejected: writing.rejected,
             first: writing.first,
             chunks: writing.chunks.finish()?,

@@ -37,6 +37,9 @@ pub(super) const ORIGIN: usize = 4 + 16;
 pub struct Frozen {
     /// The lines that the command wrote.
     pub lines: u64,
+    /// Those of them that Labelbox took from an earlier job.
+    #[serde(default)]
+    pub taken: u64,
     /// Those of them that are not sent.
     pub rejected: u64,
     /// The first of these.

@@ -13,6 +13,7 @@ mod ledger;
 mod line;
 mod lines;
 mod metric;
+mod resend;
 mod shape;
 mod write;
 
@@ -20,6 +21,7 @@ pub use check::{Checked, Checker};
 pub use freeze::{Draft, FreezeError, freeze};
 pub use frozen::{By, Chunk, Frozen, Origin, Problem, RejectedFile};
 pub use line::Rejection;
+pub use resend::{Fate, resend};
 
 /// A longer line is rejected, in bytes.
 pub const LINE_LIMIT: usize = 5_000_000;

@@ -1,9 +1,9 @@
 //! The first step: Labelbox is asked whether the run exists and belongs to the model that was named, and the job
 //! directory is laid out on disk.
 
-use super::{Transfer, steps::Later};
+use super::{Transfer, steps::Later, upload};
 use crate::{
-    job::{Cause, Change, Job},
+    job::{Cause, Change, Job, JobKind},
     job_dir::{JobDir, JobRecord},
     store::StoreError,
 };
@@ -25,6 +25,7 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
             message,
         },
         Answer::Fine => match lay_out(transfer, &job).await? {
+            Ok(()) if job.kind == JobKind::Upload => return upload::begin(transfer, job).await,
             Ok(()) => Change::Queue,
             Err(error) => Change::Fail {
                 cause: Cause::Infra,

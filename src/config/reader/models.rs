@@ -10,7 +10,7 @@ use super::{
     params::params,
 };
 use crate::{
-    config::{ModelEntry, Resources, Retry, Table},
+    config::{IMPORT_LINES, ModelEntry, Resources, Retry, Table},
     job::Cause,
 };
 
@@ -94,6 +94,9 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
             .unwrap_or(Some(SPENDING)),
         preflight: preflight(table, export.as_ref()),
         max_row_errors: max_row_errors(table, predictions),
+        import_lines: table
+            .integer("import_lines", 1..100_001)
+            .unwrap_or(IMPORT_LINES),
         predictions,
         upload_timeout_ms: upload_timeout.map(milliseconds),
         export,
