@@ -30,7 +30,7 @@ const PASSED_ON: &[Key] = &[
     Key::MessageId,
     Key::Page,
     Key::Unit,
-    Key::GroupKey,
+    Key::Group,
 ];
 
 /// Holds lines against an ontology and the rows of a run.

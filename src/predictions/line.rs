@@ -67,7 +67,7 @@ keys! {
     MessageId = "messageId",
     Page = "page",
     Unit = "unit",
-    GroupKey = "groupKey",
+    Group = "groupKey",
     MessageEvaluationTask = "messageEvaluationTask",
     MetricName = "metricName",
     MetricValue = "metricValue",

@@ -101,7 +101,10 @@ impl Resending<'_> {
             let content = chunk.read(self.from)?;
             let origins = chunk.origins(self.from)?;
             for (line, origin) in content.split(|byte| *byte == b'\n').zip(origins) {
-                if origin.uuid.map_or(metrics_too, |uuid| refused.contains(&uuid)) {
+                if origin
+                    .uuid
+                    .map_or(metrics_too, |uuid| refused.contains(&uuid))
+                {
                     chunks.add(line, origin)?;
                     again += 1;
                 }

@@ -123,6 +123,7 @@ impl Server {
             token,
             prune: Arc::default(),
             restoration,
+            exports: Arc::default(),
             _server_file: server_file,
         })
     }

@@ -14,7 +14,7 @@ use warp::{
 use super::{Admin, Parameters, view};
 use crate::{
     http::{answer, error::ApiError},
-    job::{Job, JobId, Stop},
+    job::{Job, JobId, JobKind, Stop},
     job_dir::{JobDir, LogChunk},
     store::{Filter, NewJob},
 };
@@ -79,6 +79,7 @@ impl Admin {
             "job": self.view(&job, &mut view::Fullness::default()).await?,
             "timeline": view::timeline(&timeline),
             "reports": view::reports(&reports),
+            "imports": view::imports(&self.store.imports(&job).await?),
         });
         Ok(answer::json(StatusCode::OK, &shown))
     }
@@ -158,6 +159,7 @@ impl Admin {
             entry: Arc::clone(&entry),
             model_run_id: job.model_run_id,
             model_id: job.model_id,
+            kind: JobKind::Train,
             parent: Some(job.id),
             actor,
             webhook,
