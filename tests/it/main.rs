@@ -49,3 +49,4 @@ mod supervisor_reasons;
 mod support;
 mod tls;
 mod unruly_commands;
+mod upload;

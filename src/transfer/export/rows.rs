@@ -39,9 +39,6 @@ impl Export<'_> {
             meters: Arc::clone(&self.transfer.context.exports),
         };
         let sorter = on_disk(move || Sorter::open(setting)).await?;
-        if sorter.record().complete {
-            return Ok(sorter.record().clone());
-        }
         let record = self.sort(task, sorter, bytes).await?;
         if record.rows() != lines {
             tracing::warn!(
