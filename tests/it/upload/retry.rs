@@ -4,7 +4,7 @@ use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
 use super::{HAND_OVER, POST, RESULTS, assert_whole, line, lines, sizes, start, start_model};
-use crate::support::stack::statuses;
+use crate::support::stack::{statuses, wait_until};
 
 /// Notes each training.
 const NOTED: &str = "echo x >> trainings; cp predictions.ndjson $TRAINHOOK_OUT_DIR/";
@@ -83,6 +83,11 @@ async fn an_import_that_was_under_way_is_found_not_repeated() {
         .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 5000 }));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
+    wait_until("the end of the import", || {
+        let imports = stack.imported(&run).imports;
+        (imports[0].state == "FINISHED").then_some(())
+    })
+    .await;
     stack.retry_upload(&id);
     stack.told(&run, "COMPLETE").await;
     assert_whole(&stack.imported(&run), 3);
@@ -135,7 +140,7 @@ async fn with_another_tolerance_what_was_written_is_read_again() {
         .args(["-HUP", &pid])
         .status();
     assert!(told.expect("kill is there").success());
-    stack.server.logged("settings read again").await;
+    stack.server.logged("the settings were read again").await;
     // Also by way of the upload that failed.
     stack.retry_upload(&again);
     stack.told(&run, "COMPLETE").await;
