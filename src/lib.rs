@@ -82,6 +82,7 @@
 //! | 1 | [`job_dir`] | the files through which server, supervisor and command speak |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
 //! | 1 | [`dataset`] | the shapes of exported rows, labels and ontologies |
+//! | 1 | [`predictions`] | what a command predicted: checked, and frozen into what is sent |
 //! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |
 //!
 //! # Rules
@@ -108,6 +109,7 @@ pub mod job_dir;
 pub mod labelbox;
 pub mod meters;
 pub mod outbound;
+pub mod predictions;
 pub mod process;
 pub mod recording;
 pub mod reporter;

@@ -63,6 +63,47 @@ pub enum Predictions {
     None,
 }
 
+/// How many of something may go wrong before all of it counts as failed: `max_row_errors = "1%"`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tolerance {
+    /// At most so many.
+    Count(u64),
+    /// At most this share of all, in percent.
+    Percent(f64),
+}
+
+impl Default for Tolerance {
+    /// None.
+    fn default() -> Self {
+        Self::Count(0)
+    }
+}
+
+impl Tolerance {
+    /// Reads `"1%"` or `"0.5%"`. None if it is anything else, or not from 0 to 100.
+    #[must_use]
+    pub fn parse_percent(text: &str) -> Option<Self> {
+        let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
+        (0.0..=100.0)
+            .contains(&percent)
+            .then_some(Self::Percent(percent))
+    }
+
+    /// Whether so many of all may go wrong.
+    #[must_use]
+    pub fn allows(self, wrong: u64, all: u64) -> bool {
+        match self {
+            Self::Count(most) => wrong <= most,
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "counts are far below what a float holds exactly"
+            )]
+            Self::Percent(percent) => wrong as f64 * 100.0 <= percent * all as f64,
+        }
+    }
+}
+
 impl Export {
     /// An export that takes longer fails the job.
     #[must_use]

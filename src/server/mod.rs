@@ -137,6 +137,7 @@ impl Server {
             store: self.store.clone(),
             jobs_dir,
             labelboxes: labelboxes.clone(),
+            config: self.settings.config.clone(),
             room,
             export_places: self.export_places(),
             exports,

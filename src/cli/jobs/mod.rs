@@ -1,5 +1,6 @@
 //! `trainhook jobs`: what runs, what ran, and why.
 
+mod fetch;
 mod list;
 mod logs;
 mod prune;
@@ -44,6 +45,10 @@ enum Action {
     Cancel(Wish),
     /// Starts a job that has ended once more, as a new job
     Retry(Wish),
+    /// Has a job's predictions imported that were not taken, without training again
+    RetryUpload(Wish),
+    /// Brings a job's out/model/ home
+    Fetch(fetch::Args),
     /// Removes what [retention] does not want kept, now
     Prune(prune::Args),
     /// Lists the last requests that were refused, and why
@@ -75,7 +80,9 @@ impl Args {
                 Action::Show(args) => args.run(&client).await,
                 Action::Logs(args) => args.run(&client).await,
                 Action::Cancel(wish) => wish.cancel(&client).await,
-                Action::Retry(wish) => wish.retry(&client).await,
+                Action::Retry(wish) => wish.start(&client, "retry").await,
+                Action::RetryUpload(wish) => wish.start(&client, "retry-upload").await,
+                Action::Fetch(args) => args.run(&client).await,
                 Action::Prune(args) => args.run(&client).await,
                 Action::Rejected(args) => args.run(&client).await,
             }
@@ -97,10 +104,10 @@ impl Wish {
         Ok(())
     }
 
-    async fn retry(self, client: &AdminClient) -> Result<(), CommandError> {
+    async fn start(self, client: &AdminClient, how: &str) -> Result<(), CommandError> {
         let id = find(client, &self.id).await?;
         let answer = client
-            .post(&format!("/api/jobs/{id}/retry"), json!({}))
+            .post(&format!("/api/jobs/{id}/{how}"), json!({}))
             .await?;
         say_started(&answer, self.json);
         Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::milliseconds;
 use crate::config::{
-    Export, Parts, Predictions, Preflight, Table,
+    Export, Parts, Predictions, Preflight, Table, Tolerance,
     table::{Content, Value},
 };
 
@@ -89,4 +89,13 @@ pub(super) fn predictions(table: &mut Table, export: Option<&Export>) -> Predict
         table.mistake("predictions", text);
     }
     predictions
+}
+
+/// How many predictions may be refused.
+pub(super) fn max_row_errors(table: &mut Table, predictions: Predictions) -> Tolerance {
+    if predictions == Predictions::None && table.has("max_row_errors") {
+        let text = "has nothing to count: no predictions of this model are imported";
+        table.mistake("max_row_errors", text);
+    }
+    table.tolerance("max_row_errors").unwrap_or_default()
 }

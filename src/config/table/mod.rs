@@ -6,7 +6,10 @@ mod value;
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use super::units::{parse_duration, parse_size};
+use super::{
+    data::Tolerance,
+    units::{parse_duration, parse_size},
+};
 pub(super) use value::{Content, Value};
 
 /// One mistake of `models.toml`: where, which key, and what to do.
@@ -132,6 +135,16 @@ impl Table {
         self.take_as(key, wanted, |content| match content {
             Content::Text(text) if text == "none" => Some(None),
             Content::Integer(number) if number > 0 => u32::try_from(number).ok().map(Some),
+            _ => None,
+        })
+    }
+
+    /// How much may go wrong: a count, or a share such as `"1%"`.
+    pub fn tolerance(&mut self, key: &str) -> Option<Tolerance> {
+        let wanted = "a whole number from 0, or a share such as \"1%\"";
+        self.take_as(key, wanted, |content| match content {
+            Content::Text(text) => Tolerance::parse_percent(&text),
+            Content::Integer(number) => u64::try_from(number).ok().map(Tolerance::Count),
             _ => None,
         })
     }

@@ -14,7 +14,7 @@ use warp::{
 use super::{Admin, Parameters, view};
 use crate::{
     http::{answer, error::ApiError},
-    job::{Cause, Job, JobId, Stop},
+    job::{Cause, Job, JobId, JobKind, Stop},
     job_dir::{Claimant, JobDir, LogChunk},
     store::{Filter, NewJob},
 };
@@ -83,6 +83,7 @@ impl Admin {
             "job": view,
             "timeline": view::timeline(&timeline),
             "reports": view::reports(&reports),
+            "imports": view::imports(&self.store.imports(&job).await?),
         });
         Ok(answer::json(StatusCode::OK, &shown))
     }
@@ -176,6 +177,7 @@ impl Admin {
             entry: Arc::clone(&entry),
             model_run_id: job.model_run_id,
             model_id: job.model_id,
+            kind: JobKind::Train,
             parent: Some(job.id),
             actor,
             webhook,

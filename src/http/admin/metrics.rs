@@ -113,6 +113,22 @@ impl Admin {
             ];
             page.line(&labels, count);
         }
+        page.begin(
+            "imports_total",
+            "counter",
+            "Imports of predictions that ended since the start",
+        );
+        for (outcome, count) in self.store.meters().imports.all() {
+            page.line(&[("outcome", outcome)], count);
+        }
+        page.begin(
+            "predictions_total",
+            "counter",
+            "Predictions since the start: imported, refused by Labelbox, rejected before",
+        );
+        for (outcome, count) in self.store.meters().predictions.all() {
+            page.line(&[("outcome", outcome)], count);
+        }
         page.begin("slots", "gauge", "Jobs that an executor holds at once");
         for (executor, slots) in &self.slots {
             page.line(&[("executor", executor)], slots);

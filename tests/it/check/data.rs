@@ -1,7 +1,7 @@
 //! What a model says of its data and its parameters, and what a run's own config makes of them.
 
 use serde_json::{Map, Value, json};
-use trainhook::config::{ModelEntry, Parts, Predictions, Settled};
+use trainhook::config::{ModelEntry, Parts, Predictions, Settled, Tolerance};
 
 use super::{
     GOOD,
@@ -59,6 +59,28 @@ fn an_export_brings_predictions_with_it_unless_they_are_not_wanted() {
         Predictions::Optional
     );
     assert_eq!(predictions("predictions = \"none\""), Predictions::None);
+}
+
+#[test]
+fn as_many_predictions_may_be_refused_as_the_file_says() {
+    let tolerance = |line: &str| model(line, "").max_row_errors;
+    assert_eq!(tolerance(""), Tolerance::Count(0));
+    let ten = tolerance("max_row_errors = 10");
+    assert!(ten.allows(10, 10) && !ten.allows(11, 1_000_000));
+    let percent = tolerance("max_row_errors = \"0.5%\"");
+    assert!(percent.allows(5, 1000) && !percent.allows(6, 1000) && percent.allows(0, 0));
+    for wrong in ["-1", "1.5", "\"1\"", "\"101%\"", "\"NaN%\"", "true"] {
+        let text = "a whole number from 0, or a share such as \"1%\"";
+        let line = format!("max_row_errors = {wrong}");
+        added(HEAD, &line, 15, "models.digits.max_row_errors", text);
+    }
+    added(
+        HEAD,
+        "export = false\nmax_row_errors = 1",
+        16,
+        "models.digits.max_row_errors",
+        "nothing to count",
+    );
 }
 
 #[test]

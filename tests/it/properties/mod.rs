@@ -5,6 +5,7 @@
 mod answers;
 mod events;
 mod payload;
+mod predictions;
 mod records;
 mod settings;
 mod signature;

@@ -213,6 +213,8 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         export: None,
         preflight: Default::default(),
         predictions: Default::default(),
+        max_row_errors: Default::default(),
+        import_lines: 20_000,
         upload_timeout_ms: None,
     }
 }
