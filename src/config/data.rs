@@ -13,8 +13,24 @@ pub struct Export {
     pub parts: Parts,
     /// Whether the rows' media and the labels' masks are fetched, too.
     pub files: bool,
+    /// A longer file is not fetched, in bytes. Default 2 GB.
+    #[serde(default)]
+    pub max_file_size: u64,
+    /// So many files may be missing. None by default.
+    #[serde(default)]
+    pub max_missing_files: Tolerance,
     /// An export that takes longer fails the job; none if written `"none"`. Default 6 h.
     pub timeout_ms: Option<u64>,
+}
+
+/// How much of something may go wrong: a count, or `"1%"` of all there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tolerance {
+    /// So many.
+    Count(u64),
+    /// So many of 10,000: hundredths of a percent.
+    Share(u32),
 }
 
 /// What each line of an export holds beyond the row and its labels.
@@ -58,6 +74,35 @@ pub enum Predictions {
     /// Nobody looks for them.
     #[default]
     None,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self::Count(0)
+    }
+}
+
+impl Tolerance {
+    /// How many of `all` may go wrong.
+    #[must_use]
+    pub fn most(self, all: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(share) => {
+                let most = u128::from(all) * u128::from(share) / 10_000;
+                u64::try_from(most).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Share(share) => write!(f, "{}%", f64::from(*share) / 100.0),
+        }
+    }
 }
 
 impl Export {

@@ -16,6 +16,7 @@ mod custom_executor;
 mod demo;
 mod digits;
 mod doctor;
+mod downloads;
 mod emulator;
 mod event_command;
 mod full_disk;
