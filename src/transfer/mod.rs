@@ -4,6 +4,7 @@
 //! One step a job: `accepted` asks about the run and lays out the job directory.
 
 mod accepted;
+pub mod files;
 mod steps;
 
 use std::{
