@@ -92,15 +92,6 @@ pub enum Version {
     Date(String),
 }
 
-/// What came of asking for a file.
-#[derive(Debug)]
-pub enum Answer {
-    /// It still is the version that is here.
-    Same,
-    /// Here it comes.
-    Content(Download),
-}
-
 /// A file on its way.
 #[derive(Debug)]
 pub struct Download {
@@ -178,13 +169,12 @@ impl Downloads {
     /// When it does not come; see [`DownloadError`].
     pub async fn open(&self, source: Source<'_>) -> Result<Download, DownloadError> {
         let headers = ask::headers(&source, Known::Nothing, false);
-        match self.answer(&source, headers).await? {
-            Answer::Content(download) => Ok(download),
-            Answer::Same => Err(ask::status_error(StatusCode::NOT_MODIFIED)),
-        }
+        let download = self.answer(&source, headers).await?;
+        download.ok_or_else(|| ask::status_error(StatusCode::NOT_MODIFIED))
     }
 
-    /// Asks for a file as it is stored, so that it can be taken up where it was cut, and kept for another time.
+    /// Asks for a file as it is stored, so that it can be taken up where it was cut, and kept for another time. None
+    /// if all of it is [`Known`], and still is the same.
     ///
     /// # Errors
     /// When it does not come; see [`DownloadError`].
@@ -192,7 +182,7 @@ impl Downloads {
         &self,
         source: Source<'_>,
         known: Known<'_>,
-    ) -> Result<Answer, DownloadError> {
+    ) -> Result<Option<Download>, DownloadError> {
         let headers = ask::headers(&source, known, true);
         self.answer(&source, headers).await
     }
@@ -201,7 +191,7 @@ impl Downloads {
         &self,
         source: &Source<'_>,
         headers: HeaderMap,
-    ) -> Result<Answer, DownloadError> {
+    ) -> Result<Option<Download>, DownloadError> {
         let may_be_same = headers.contains_key(reqwest::header::IF_NONE_MATCH)
             || headers.contains_key(reqwest::header::IF_MODIFIED_SINCE);
         let response = ask::ask(self, source, headers).await?;
@@ -213,13 +203,13 @@ impl Downloads {
             StatusCode::PARTIAL_CONTENT => range(&response)
                 .filter(|(start, _)| *start <= source.from)
                 .ok_or_else(|| DownloadError::Transient("it sent another part".to_owned()))?,
-            StatusCode::NOT_MODIFIED if may_be_same => return Ok(Answer::Same),
+            StatusCode::NOT_MODIFIED if may_be_same => return Ok(None),
             status => return Err(ask::status_error(status)),
         };
         if length.is_some_and(|length| length > source.most) {
             return Err(too_long(source.most));
         }
-        Ok(Answer::Content(Download {
+        Ok(Some(Download {
             response,
             at,
             began_at: at,

@@ -27,7 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
@@ -210,16 +210,22 @@ impl Fetching<'_> {
                 .buffered(WINDOW),
         );
         let appender = tokio::fs::File::from_std(journal.appender()?);
-        let (mut notes, mut noted) = (BufWriter::new(appender), Instant::now());
+        let mut notes = BufWriter::new(appender);
         let mut report = FilesReport::default();
-        while let Some(settled) = outcomes.next().await {
+        let mut note_again = tokio::time::interval(NOTED_EVERY);
+        loop {
+            // What was noted must not wait for a slow file.
+            let settled = tokio::select! {
+                settled = outcomes.next() => settled,
+                _ = note_again.tick() => {
+                    notes.flush().await?;
+                    continue;
+                }
+            };
+            let Some(settled) = settled else { break };
             let (wanted, outcome, is_noted) = settled?;
             if !is_noted {
                 notes.write_all(&outcome.line()).await?;
-            }
-            if noted.elapsed() > NOTED_EVERY {
-                notes.flush().await?;
-                noted = Instant::now();
             }
             report.add(&wanted, outcome);
             progress(report.progress());

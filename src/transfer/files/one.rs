@@ -20,7 +20,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     config::Secret,
-    downloads::{Answer, Download, DownloadError, Known, Source, Version},
+    downloads::{Download, DownloadError, Known, Source, Version},
 };
 
 /// Between tries: 1 s, 2 s, 4 s, 8 s.
@@ -149,9 +149,9 @@ async fn attempt(
     };
     let opened = fetching.context.downloads.open_stored(source, known).await;
     match (opened.map_err(Failure::Download)?, entry) {
-        (Answer::Content(download), _) => save(fetching, download, draft).await.map(Arrived::Whole),
-        (Answer::Same, Some(entry)) => from_cache(fetching, key, entry, &draft.path).await,
-        (Answer::Same, None) => Ok(Arrived::CacheFailed),
+        (Some(download), _) => save(fetching, download, draft).await.map(Arrived::Whole),
+        (None, Some(entry)) => from_cache(fetching, key, entry, &draft.path).await,
+        (None, None) => Ok(Arrived::CacheFailed),
     }
 }
 

@@ -155,12 +155,15 @@ impl Inner {
     }
 
     fn has_room(&self, bytes: u64) -> bool {
+        if bytes > self.limit || self.limit == 0 {
+            return false;
+        }
         let free = disk::free(&self.dir).or_else(|_| {
             fs::create_dir_all(&self.dir)?;
             disk::free(&self.dir)
         });
         let least = self.min_free.saturating_mul(2).saturating_add(bytes);
-        bytes <= self.limit && self.limit > 0 && free.is_ok_and(|free| free >= least)
+        free.is_ok_and(|free| free >= least)
     }
 
     /// The content comes first and its description after it: without one, and with that of another job's content, it

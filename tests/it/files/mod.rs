@@ -1,0 +1,7 @@
+//! The files of a run's rows: what is fetched, what is kept, what is told of what is missing.
+
+mod caching;
+mod desk;
+mod missing;
+mod places;
+mod restarts;
