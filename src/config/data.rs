@@ -21,6 +21,9 @@ pub struct Export {
     pub max_missing_files: Tolerance,
     /// An export that takes longer fails the job; none if written `"none"`. Default 6 h.
     pub timeout_ms: Option<u64>,
+    /// Older data is exported again before a command gets it; none if written `"none"`. Default 12 h.
+    #[serde(default)]
+    pub max_age_ms: Option<u64>,
 }
 
 /// How much of something may go wrong: a count, or `"1%"` of all there is.
@@ -110,6 +113,12 @@ impl Export {
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// Older data is exported again before a command gets it.
+    #[must_use]
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age_ms.map(Duration::from_millis)
     }
 }
 

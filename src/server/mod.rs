@@ -26,12 +26,13 @@ use crate::{
         tls::Tls,
         visits::Visits,
     },
+    meters::ExportMeters,
     recording::Recorder,
     reporter::Reporter,
     retention::Retention,
     scheduler::{self, Context, Engine},
     store::Store,
-    transfer::{self, Transfer},
+    transfer::{self, MediaSources, Transfer, files::Cache},
 };
 use admin_files::ServerFile;
 use intake::StoreIntake;
@@ -58,7 +59,9 @@ pub struct Server {
     tls: Option<Tls>,
     token: AdminToken,
     prune: Arc<Notify>,
+    cache: Cache,
     restoration: Option<Restoration>,
+    exports: Arc<ExportMeters>,
     // Removed when the server stops: its presence tells the command line where we listen.
     _server_file: ServerFile,
 }
@@ -130,11 +133,19 @@ impl Server {
         let retention =
             Retention::new(store, jobs_dir.clone(), self.settings.config.clone(), prune);
         actors.spawn(retention.run());
+        let exports = Arc::clone(&self.exports);
         let transfer = Transfer::new(transfer::Context {
             store: self.store.clone(),
             jobs_dir,
             labelboxes: labelboxes.clone(),
             room,
+            export_places: self.export_places(),
+            exports,
+            media: MediaSources {
+                reach: self.settings.reach.clone(),
+                proxy: config.server.media_proxy.clone(),
+                cache: self.cache.clone(),
+            },
         });
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();
@@ -159,6 +170,20 @@ impl Server {
         if tokio::time::timeout(grace, answered).await.is_err() {
             tracing::warn!("some answers could not be finished in time");
         }
+    }
+
+    /// By executor, how many of its jobs may have their data, or be fetching it, before they have a slot.
+    fn export_places(&self) -> BTreeMap<String, u32> {
+        let config = self.settings.config.get();
+        let executors = config.executors.iter();
+        executors
+            .map(|one| {
+                (
+                    one.name.clone(),
+                    one.max_running.saturating_add(one.export_ahead),
+                )
+            })
+            .collect()
     }
 
     fn listen(self, tls: Option<TlsAcceptor>, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
@@ -196,6 +221,7 @@ impl Server {
             room: self.scheduling.room.clone(),
             labelboxes: self.settings.labelboxes,
             prune: self.prune,
+            exports: self.exports,
             token: self.token,
         };
         let admin = admin_routes(admin, body);

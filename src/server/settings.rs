@@ -30,7 +30,7 @@ impl Settings {
     pub(super) fn new(config: Config) -> Result<Self, StartError> {
         let (routes, secrets) = workspaces(&config)?;
         Ok(Self {
-            labelboxes: Current::new(labelboxes(&config, None)),
+            labelboxes: Current::new(labelboxes(&config, None, &BTreeMap::new())),
             access: Current::new(config.server.access.clone()),
             reach: Current::new(Reach::of(&config)),
             routes: Current::new(routes),
@@ -42,7 +42,8 @@ impl Settings {
 
     /// Has all that is exchanged with Labelbox kept from now on.
     pub(super) fn record(&mut self, recorder: Recorder) {
-        let labelboxes = labelboxes(&self.config.get(), Some(&recorder));
+        let earlier = self.labelboxes.get();
+        let labelboxes = labelboxes(&self.config.get(), Some(&recorder), &earlier);
         self.labelboxes.replace(labelboxes);
         self.recorder = Some(recorder);
     }
@@ -57,8 +58,9 @@ impl Settings {
         let old = self.config.get();
         let (routes, secrets) = workspaces(&config)?;
         let kept = keep_fixed(&old, &mut config);
+        let earlier = self.labelboxes.get();
         self.labelboxes
-            .replace(labelboxes(&config, self.recorder.as_ref()));
+            .replace(labelboxes(&config, self.recorder.as_ref(), &earlier));
         self.access.replace(config.server.access.clone());
         self.reach.replace(Reach::of(&config));
         self.routes.replace(routes);
@@ -142,11 +144,16 @@ fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartE
     Ok((routes, all))
 }
 
-/// One client a workspace.
-fn labelboxes(config: &Config, recorder: Option<&Recorder>) -> BTreeMap<String, Labelbox> {
+/// One client a workspace. Reading the settings again makes no more calls than were allowed.
+fn labelboxes(
+    config: &Config,
+    recorder: Option<&Recorder>,
+    earlier: &BTreeMap<String, Labelbox>,
+) -> BTreeMap<String, Labelbox> {
     let timeout = config.reporting.timeout;
     let client = |workspace: &crate::config::Workspace| {
-        let labelbox = Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout);
+        let labelbox = Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
+            .limited_to(workspace.requests_per_minute, earlier.get(&workspace.name));
         match recorder {
             Some(recorder) => labelbox.recorded_by(recorder.clone()),
             None => labelbox,

@@ -19,6 +19,7 @@ mod doctor;
 mod downloads;
 mod emulator;
 mod event_command;
+mod export;
 mod files;
 mod full_disk;
 mod http_body;

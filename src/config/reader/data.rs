@@ -9,6 +9,7 @@ use crate::config::{
 };
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+const EXPORT_MAX_AGE: Duration = Duration::from_secs(12 * 3600);
 
 /// No image is as large, and hardly a video.
 const MAX_FILE_SIZE: u64 = 2_000_000_000;
@@ -18,9 +19,13 @@ pub(super) fn export(table: &mut Table) -> Option<Export> {
     let timeout = table
         .limit("export_timeout")
         .unwrap_or(Some(EXPORT_TIMEOUT));
+    let max_age = table
+        .limit("export_max_age")
+        .unwrap_or(Some(EXPORT_MAX_AGE));
     let mut export = Export {
         timeout_ms: timeout.map(milliseconds),
         max_file_size: MAX_FILE_SIZE,
+        max_age_ms: max_age.map(milliseconds),
         ..Export::default()
     };
     match table.take("export").map(|Value { content, .. }| content) {

@@ -23,6 +23,7 @@ impl Admin {
         self.write_jobs(&mut page, &standing);
         self.write_reports(&mut page, &standing);
         self.write_labelbox(&mut page);
+        self.write_exports(&mut page);
         self.write_server(&mut page);
         let mut response = Response::new(page.text.into());
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -166,6 +167,24 @@ impl Admin {
         for (workspace, labelbox) in labelboxes.iter() {
             page.durations(&[("workspace", workspace)], &labelbox.meters().durations);
         }
+    }
+
+    fn write_exports(&self, page: &mut Page) {
+        let exports = &self.exports;
+        page.begin("exports", "gauge", "Exports of runs' data under way");
+        page.line(&[], exports.under_way());
+        page.begin(
+            "exported_rows_total",
+            "counter",
+            "Data rows fetched since the start",
+        );
+        page.line(&[], exports.rows());
+        page.begin(
+            "exported_bytes_total",
+            "counter",
+            "Bytes of exports fetched since the start",
+        );
+        page.line(&[], exports.bytes());
     }
 
     fn write_server(&self, page: &mut Page) {

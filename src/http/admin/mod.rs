@@ -34,6 +34,7 @@ use crate::{
     config::{Config, Current},
     disk::Room,
     labelbox::Labelbox,
+    meters::ExportMeters,
     store::Store,
 };
 use parameters::Parameters;
@@ -57,6 +58,8 @@ pub struct Admin {
     pub room: Current<Room>,
     /// The clients of Labelbox, by workspace.
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
+    /// How exports fare.
+    pub exports: Arc<ExportMeters>,
     /// Rung when somebody wants old files removed now.
     pub prune: Arc<Notify>,
     /// What every `/api` request must bear.

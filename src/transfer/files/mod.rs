@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use tokio::{
     io::{AsyncWriteExt, BufWriter},
@@ -48,7 +48,7 @@ use room::Budget;
 use scan::Scanned;
 
 pub use cache::Cache;
-pub use report::{FilesReport, Missing};
+pub use report::FilesReport;
 pub use rewrite::Rewritten;
 
 /// Files of one job that come in at once.
@@ -134,6 +134,12 @@ struct Fetching<'a> {
 }
 
 impl FilesContext {
+    /// The client of all downloads.
+    #[must_use]
+    pub fn downloads(&self) -> &Downloads {
+        &self.downloads
+    }
+
     /// With these, of which a server has one each.
     #[must_use]
     pub fn new(downloads: Downloads, cache: Cache) -> Self {
@@ -197,18 +203,13 @@ impl Fetching<'_> {
         journal: &Arc<Journal>,
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> Result<FilesReport, FilesError> {
-        let (sender, receiver) = mpsc::channel(WINDOW);
+        let (sender, mut receiver) = mpsc::channel(WINDOW);
         let (data_dir, entries) = (self.plan.data_dir.to_owned(), Arc::clone(journal));
         let scanning =
             tokio::task::spawn_blocking(move || scan::scan(&data_dir, &entries, &sender));
-        let received = stream::unfold(receiver, |mut receiver| async {
-            receiver.recv().await.map(|scanned| (scanned, receiver))
-        });
-        let mut outcomes = Box::pin(
-            received
-                .map(|scanned| self.settle(scanned))
-                .buffered(WINDOW),
-        );
+        let received = stream::poll_fn(move |context| receiver.poll_recv(context));
+        let settled = received.map(|scanned| self.settle(scanned).boxed());
+        let mut outcomes = settled.buffered(WINDOW);
         let appender = tokio::fs::File::from_std(journal.appender()?);
         let mut notes = BufWriter::new(appender);
         let mut report = FilesReport::default();

@@ -1,7 +1,10 @@
 //! What came of fetching: counts, and which files are missing.
 
 use super::{FilesError, Rewritten, journal::Outcome, line::Wanted};
-use crate::config::Tolerance;
+use crate::{
+    config::Tolerance,
+    dataset::{Manifest, MissingFile},
+};
 
 /// So many missing files are listed; all are counted.
 pub(super) const LISTED: usize = 100;
@@ -21,22 +24,9 @@ pub struct FilesReport {
     /// So many could not be had.
     pub missing: u64,
     /// The first of them, at most 100.
-    pub first_missing: Vec<Missing>,
+    pub first_missing: Vec<MissingFile>,
     /// The split files as they are now, with each row's `local_path`.
     pub splits: Vec<Rewritten>,
-}
-
-/// A file that could not be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// Labelbox's id of the row.
-    pub data_row: String,
-    /// What its owner calls it.
-    pub global_key: Option<String>,
-    /// What of the row: `row_data`, `attachment 1`, `mask 2`.
-    pub kind: String,
-    /// Why, for people.
-    pub reason: String,
 }
 
 impl FilesReport {
@@ -50,7 +40,7 @@ impl FilesReport {
             Outcome::Missing(reason) => {
                 self.missing += 1;
                 if self.first_missing.len() < LISTED {
-                    self.first_missing.push(Missing {
+                    self.first_missing.push(MissingFile {
                         data_row: wanted.row.clone(),
                         global_key: wanted.global_key.clone(),
                         kind: wanted.what.to_string(),
@@ -68,6 +58,20 @@ impl FilesReport {
             Tolerance::Share(_) => return false,
         };
         self.missing > most && self.missing >= LISTED as u64
+    }
+
+    /// Writes it into the manifest of the data.
+    pub fn tell(self, manifest: &mut Manifest) {
+        for rewritten in self.splits {
+            if let Some(file) = manifest.splits.get_mut(&rewritten.split) {
+                file.bytes = rewritten.bytes;
+                file.sha256 = rewritten.sha256;
+            }
+        }
+        manifest.files = self.here;
+        manifest.file_bytes = self.bytes;
+        manifest.missing_file_count = self.missing;
+        manifest.missing_files = self.first_missing;
     }
 
     pub(super) fn judge(&self, tolerance: Tolerance) -> Result<(), FilesError> {

@@ -237,7 +237,7 @@ async fn a_line_that_is_no_row_is_named() {
     ]);
     match desk.fetch().await {
         Err(FilesError::Broken(text)) => {
-            assert!(text.contains("training.ndjson, line 2"), "{text}")
+            assert!(text.contains("training.ndjson, line 2"), "{text}");
         }
         other => panic!("no row, but {other:?}"),
     }

@@ -46,8 +46,10 @@ struct Inner {
     dir: PathBuf,
     limit: u64,
     min_free: u64,
-    /// What it holds, in bytes; none before anybody has looked.
+    /// What it holds, in bytes; none before anybody has looked. Rather too much than too little.
     held: Mutex<Option<u64>>,
+    /// What was ever put there since the start, in bytes.
+    added: AtomicU64,
     evicting: Mutex<()>,
     hits: AtomicU64,
 }
@@ -83,6 +85,7 @@ impl Cache {
                 limit,
                 min_free,
                 held: Mutex::new(None),
+                added: AtomicU64::new(0),
                 evicting: Mutex::new(()),
                 hits: AtomicU64::new(0),
             }),
@@ -189,14 +192,21 @@ impl Inner {
             // Somebody is at it.
             Err(TryLockError::WouldBlock) => return,
         };
-        let held = eviction::evict(&self.dir, most);
-        *lock(&self.held) = Some(held);
+        let added = || self.added.load(Ordering::Relaxed);
+        let before = added();
+        let left = eviction::evict(&self.dir, most);
+        // What came meanwhile may have been seen, or not.
+        *lock(&self.held) = Some(left + (added() - before));
     }
 
     fn count(&self, bytes: u64) {
-        let known = *lock(&self.held);
-        let held = known.map_or_else(|| eviction::held(&self.dir), |held| held + bytes);
-        *lock(&self.held) = Some(held);
+        self.added.fetch_add(bytes, Ordering::Relaxed);
+        let held = {
+            let mut held = lock(&self.held);
+            let known = held.map_or_else(|| eviction::held(&self.dir), |held| held + bytes);
+            *held = Some(known);
+            known
+        };
         if held > self.limit {
             self.shrink(self.limit / 10 * KEEP);
         }

@@ -1,0 +1,43 @@
+//! The end of an export: `data/manifest.json`, after which everything is on disk to stay.
+
+use jiff::Timestamp;
+
+use super::{Export, failure::Failure, on_disk, record::Record};
+use crate::{
+    dataset::{DataFile, Manifest, Split},
+    job_dir::files,
+    transfer::files::FilesReport,
+};
+
+const FILE: &str = "manifest.json";
+
+impl Export<'_> {
+    pub(super) async fn finish(
+        &self,
+        task: &str,
+        record: Record,
+        files: Option<FilesReport>,
+    ) -> Result<Manifest, Failure> {
+        let Record {
+            read, files: parts, ..
+        } = record;
+        let splits = Split::ALL.into_iter().zip(parts).map(|(split, part)| {
+            let file = DataFile {
+                file: split.file_name().to_owned(),
+                rows: part.rows,
+                bytes: part.bytes,
+                sha256: part.sha256,
+            };
+            (split, file)
+        });
+        let run = self.job.model_run_id.as_str();
+        let times = (self.began_at, Timestamp::now());
+        let mut manifest = Manifest::new(run, task, times, read, splits.collect());
+        if let Some(report) = files {
+            report.tell(&mut manifest);
+        }
+        let (written, path) = (manifest.clone(), self.dir.data().join(FILE));
+        on_disk(move || files::write_atomic(&path, &serde_json::to_vec_pretty(&written)?)).await?;
+        Ok(manifest)
+    }
+}
