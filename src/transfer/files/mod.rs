@@ -41,6 +41,7 @@ use crate::{
     config::{Export, SecretRef},
     dataset::Split,
     downloads::Downloads,
+    job_dir::files::sync_dir,
 };
 use journal::Journal;
 use line::Wanted;
@@ -286,14 +287,13 @@ impl FilesReport {
     }
 }
 
-/// Makes the files durable, then the lines that name them.
+/// Makes the places of the files durable, then the lines that name them.
 fn write_places(
     data_dir: &Path,
     drafts: &Path,
     journal: &Journal,
 ) -> Result<Vec<Rewritten>, FilesError> {
-    let folder = fs::File::open(data_dir.join(names::FOLDER))?;
-    rustix::fs::syncfs(&folder).map_err(io::Error::from)?;
+    sync_dir(&data_dir.join(names::FOLDER))?;
     let mut entries = journal.read()?;
     let rewritten = Split::ALL
         .into_iter()

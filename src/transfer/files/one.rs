@@ -225,7 +225,9 @@ async fn put_in_place(
         if let Some((cache, key, version)) = kept {
             cache.put(&key, version, &draft);
         }
-        let bytes = std::fs::metadata(&draft)?.len();
+        let file = std::fs::File::open(&draft)?;
+        file.sync_data()?;
+        let bytes = file.metadata()?.len();
         std::fs::rename(&draft, &place)?;
         Ok(Outcome::Bytes(bytes))
     };

@@ -13,6 +13,9 @@ use crate::{
 /// Images, and a mask and an attachment here and there.
 const FILES: &str = "export = { files = true, attachments = true }\npredictions = \"none\"";
 
+/// A file that a fault may hold back.
+const HANGS: &str = "/files/media/shape-0030.png";
+
 /// A server, and a click on a fresh run with the shapes; answers run and job.
 async fn click(script: &str, settings: &str, fault: Option<Fault>) -> (Stack, String, String) {
     let executor = "[executors.local]\nkind = \"local\"\n";
@@ -102,7 +105,7 @@ async fn a_server_that_is_killed_while_files_come_in_goes_on_with_the_rest() {
     let hang = FaultKind::Hang {
         milliseconds: 600_000,
     };
-    let fault = Fault::once("/files/media/shape-0100.png", hang);
+    let fault = Fault::once(HANGS, hang);
     let (mut stack, run, id) = click("echo run >> runs", FILES, Some(fault)).await;
     let notes = stack
         .folder
@@ -110,11 +113,12 @@ async fn a_server_that_is_killed_while_files_come_in_goes_on_with_the_rest() {
         .join("jobs")
         .join(&id)
         .join("server/files.ndjson");
-    let are_noted = || {
+    let hangs = || {
         let notes = fs::read_to_string(&notes).ok()?;
-        (notes.lines().count() > 60).then_some(())
+        let asked = stack.emulator.file_requests();
+        (notes.lines().count() > 60 && asked.iter().any(|path| path == HANGS)).then_some(())
     };
-    wait_until("notes of files", are_noted).await;
+    wait_until("notes of files, and one that hangs", hangs).await;
     stack.server.kill();
     let before = stack.emulator.file_requests().len();
     stack.restart().await;
