@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// A small disk, unmounted when it is dropped.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     path: PathBuf,
 }
 
@@ -29,14 +29,14 @@ impl SmallDisk {
     }
 
     /// Takes what is left, to the last byte.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = fs::File::create(self.ballast()).expect("a file");
         for size in [64 * 1024, 4096, 1] {
             while file.write_all(&vec![b'x'; size]).is_ok() {}
         }
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         fs::remove_file(self.ballast()).expect("it is there");
     }
 }
@@ -50,11 +50,20 @@ impl Drop for SmallDisk {
 /// A server of one slot that has this folder on a small disk; none where we may not mount. The disk is
 /// dropped first.
 async fn with_small_disk_at(folder: &str, min_free: &str) -> Option<(Stack, SmallDisk)> {
+    with_small_disk_for(folder, min_free, &model("job", UNTIL_GO, "")).await
+}
+
+/// The same, with another model.
+pub(crate) async fn with_small_disk_for(
+    folder: &str,
+    min_free: &str,
+    model: &str,
+) -> Option<(Stack, SmallDisk)> {
     let mut stack = Stack::start_whole(|endpoint| {
         let min_free = format!("[server]\nmin_free = \"{min_free}\"");
         let settings = settings().replace("[server]", &min_free);
         let executor = "[executors.local]\nkind = \"local\"\nmax_running = 1\n";
-        settings + &workspace("main", "/", endpoint) + executor + &model("job", UNTIL_GO, "")
+        settings + &workspace("main", "/", endpoint) + executor + model
     })
     .await;
     stack.server.stop().await;

@@ -2,7 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{Export, failure::Failure, on_disk, record::Record};
+use super::{
+    Export,
+    failure::Failure,
+    on_disk,
+    record::{Record, remove_splits},
+};
 use crate::{
     dataset::{DataFile, Manifest, Split},
     job_dir::files,
@@ -36,8 +41,13 @@ impl Export<'_> {
         if let Some(report) = files {
             report.tell(&mut manifest);
         }
-        let (written, path) = (manifest.clone(), self.dir.data().join(FILE));
-        on_disk(move || files::write_atomic(&path, &serde_json::to_vec_pretty(&written)?)).await?;
+        let (written, dir) = (manifest.clone(), self.dir.clone());
+        on_disk(move || {
+            let text = serde_json::to_vec_pretty(&written)?;
+            files::write_atomic(&dir.data().join(FILE), &text)?;
+            remove_splits(&dir)
+        })
+        .await?;
         Ok(manifest)
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     store::{Store, StoreError},
 };
 use failure::Failure;
+use record::Record;
 
 /// Exports under way at once; Labelbox runs at most 20 of an organisation (docs: limits).
 pub(super) const AT_ONCE: usize = 16;
@@ -124,13 +125,31 @@ impl Export<'_> {
 
     async fn with_task(&self, ontology: &Option<Ontology>) -> Result<Manifest, Failure> {
         let task = self.task().await?;
-        // Labelbox takes its time for the task; the splits are asked for meanwhile.
-        let (splits, ()) = tokio::try_join!(self.splits(), self.until_complete(&task))?;
-        let sorted = self.rows(&task, splits, ontology).await?;
+        let sorted = match self.sorted_before(&task).await? {
+            Some(sorted) => sorted,
+            None => self.fetch_and_sort(&task, ontology).await?,
+        };
         preflight::check(&self.job.entry.preflight, &sorted, ontology.as_ref())
             .map_err(Failure::preflight)?;
         let files = self.files(&task).await?;
         self.finish(&task, sorted, files).await
+    }
+
+    /// What a crash has left complete.
+    async fn sorted_before(&self, task: &str) -> Result<Option<Record>, Failure> {
+        let (dir, task) = (self.dir.clone(), task.to_owned());
+        let complete = move |record: &Record| record.complete && record.task == task;
+        on_disk(move || Ok(Some(Record::read_from(&dir)?).filter(complete))).await
+    }
+
+    async fn fetch_and_sort(
+        &self,
+        task: &str,
+        ontology: &Option<Ontology>,
+    ) -> Result<Record, Failure> {
+        // Labelbox takes its time for the task; the splits are asked for meanwhile.
+        let (splits, ()) = tokio::try_join!(self.splits(), self.until_complete(task))?;
+        self.rows(task, splits, ontology).await
     }
 
     /// Tells people how far a part of the export is.

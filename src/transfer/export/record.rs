@@ -1,4 +1,7 @@
-//! `server/export.json`: how far the rows have come. What lies behind that in the files is not counted.
+//! How far the rows have come; what lies behind that in the files is not counted.
+//!
+//! `server/export.json` counts what is on disk to stay. `server/export.unsynced.json` counts what the files hold for as
+//! long as the machine is not switched off, which is all that a server needs that was only killed.
 
 use std::{
     collections::BTreeSet,
@@ -10,9 +13,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::splits;
-use crate::job_dir::{JobDir, files};
+use crate::{
+    job_dir::{JobDir, files},
+    process,
+};
 
 const FILE: &str = "export.json";
+const UNSYNCED_FILE: &str = "export.unsynced.json";
 
 /// The index of the rows, in the server's folder of the job.
 pub(super) const INDEX_FILE: &str = "rows.index";
@@ -25,6 +32,9 @@ const RECORD_LIMIT: u64 = 16 << 20;
 pub(super) struct Record {
     /// When the job began to export; another time, another record.
     began_at: Timestamp,
+    /// Set where it counts only during this boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot_id: Option<String>,
     /// The task whose rows they are.
     pub(super) task: String,
     /// Bytes of the task's result whose rows are in the files.
@@ -51,6 +61,7 @@ impl Record {
     fn begin(began_at: Timestamp) -> Self {
         Self {
             began_at,
+            boot_id: None,
             task: String::new(),
             read: 0,
             files: Default::default(),
@@ -72,12 +83,39 @@ impl Record {
     }
 
     pub(super) fn read_from(dir: &JobDir) -> io::Result<Self> {
-        let record = files::read_json(&dir.server(), FILE, RECORD_LIMIT)?;
-        record.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "export.json is gone"))
+        let synced: Option<Self> = files::read_json(&dir.server(), FILE, RECORD_LIMIT)?;
+        let synced =
+            synced.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "export.json is gone"))?;
+        let unsynced = files::read_json(&dir.server(), UNSYNCED_FILE, RECORD_LIMIT);
+        let unsynced: Option<Self> = unsynced.ok().flatten();
+        Ok(unsynced
+            .filter(|record| record.is_newer_than(&synced))
+            .map_or(synced, |record| Self {
+                boot_id: None,
+                ..record
+            }))
+    }
+
+    fn is_newer_than(&self, synced: &Self) -> bool {
+        self.boot_id == Some(process::boot_id())
+            && (self.began_at, &self.task) == (synced.began_at, &synced.task)
+            && self.read > synced.read
     }
 
     pub(super) fn write_to(&self, dir: &JobDir) -> io::Result<()> {
         files::write_atomic(&dir.server().join(FILE), &serde_json::to_vec(self)?)
+    }
+
+    /// Notes how far the files are without waiting for the disk.
+    pub(super) fn write_unsynced_to(&self, dir: &JobDir) -> io::Result<()> {
+        let record = Self {
+            boot_id: Some(process::boot_id()),
+            ..self.clone()
+        };
+        let file = dir.server().join(UNSYNCED_FILE);
+        let draft = dir.server().join(format!(".{UNSYNCED_FILE}"));
+        fs::write(&draft, serde_json::to_vec(&record)?)?;
+        fs::rename(draft, file)
     }
 }
 
@@ -94,11 +132,16 @@ pub(super) fn prepare(dir: &JobDir, began_at: Timestamp) -> io::Result<()> {
     remove(&dir.data())?;
     fs::create_dir(dir.data())?;
     fs::create_dir_all(dir.server())?;
-    for name in [splits::ROWS_FILE, splits::STATE_FILE, INDEX_FILE] {
-        remove(&dir.server().join(name))?;
-    }
+    remove_splits(dir)?;
+    remove(&dir.server().join(INDEX_FILE))?;
     files::sync_dir(dir.path())?;
     Record::begin(began_at).write_to(dir)
+}
+
+/// Once all rows are in the files of their splits, nobody asks again.
+pub(super) fn remove_splits(dir: &JobDir) -> io::Result<()> {
+    remove(&dir.server().join(splits::STATE_FILE))?;
+    remove(&dir.server().join(splits::ROWS_FILE))
 }
 
 /// A command of an earlier attempt may have left anything there: a link is removed, not followed.

@@ -9,13 +9,13 @@ use super::{
     failure::Failure,
     on_disk,
     record::Record,
-    sorter::{self, Message, Setting, SortError, Sorter},
+    sorter::{Message, Setting, SortError, Sorter},
     splits::Splits,
 };
 use crate::dataset::Ontology;
 
 /// Messages that wait for the sorter; one holds what a connection gives at once, some hundred kilobytes at most.
-const WAITING: usize = 16;
+const WAITING: usize = 8;
 
 impl Export<'_> {
     /// Brings the task's rows into the files of their splits, from where they are.
@@ -25,10 +25,6 @@ impl Export<'_> {
         splits: Splits,
         ontology: &Option<Ontology>,
     ) -> Result<Record, Failure> {
-        let (dir, name) = (self.dir.clone(), task.to_owned());
-        if let Some(record) = on_disk(move || sorter::complete(&dir, &name)).await? {
-            return Ok(record);
-        }
         let size = self.ask("the export's size", move |labelbox| async move {
             labelbox.export_size(task).await
         });

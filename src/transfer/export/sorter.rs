@@ -31,10 +31,15 @@ const LINE_LIMIT: usize = 64 << 20;
 /// What each file collects before it is written, in bytes.
 const BUFFER: usize = 256 << 10;
 
-/// Within a piece progress is made durable after so many bytes.
-const UNSAVED_LIMIT: u64 = 64 << 20;
+/// Progress is noted after so many bytes, and at the end of a piece.
+const UNNOTED_LIMIT: u64 = 16 << 20;
 
-/// At the end of a piece progress is made durable, unless that would take more than one part in so many of the time.
+/// It is noted no sooner than this after the last time.
+const NOTE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// It is made durable no sooner than this after the last time, nor as often as to take more than one part in so many
+/// of the time.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 const SAVING_SHARE: u32 = 20;
 
 /// What the sorter is told.
@@ -42,7 +47,7 @@ const SAVING_SHARE: u32 = 20;
 pub(super) enum Message {
     /// The next bytes of the result.
     Bytes(Bytes),
-    /// A piece is complete: a good moment to make progress durable.
+    /// A piece is complete: a good moment to note progress.
     PieceEnd,
     /// There is nothing more.
     End,
@@ -82,9 +87,10 @@ pub(super) struct Sorter {
     index: RowIndexWriter<BufWriter<File>>,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
+    noted_at: Instant,
+    unnoted: u64,
     saved_at: Instant,
     saving_took: Duration,
-    unsaved: u64,
 }
 
 #[derive(Debug)]
@@ -92,6 +98,7 @@ struct Output {
     file: File,
     hash: Sha256,
     buffer: Vec<u8>,
+    is_synced: bool,
 }
 
 impl Sorter {
@@ -124,9 +131,10 @@ impl Sorter {
             index,
             rest: Vec::new(),
             record,
+            noted_at: Instant::now(),
+            unnoted: 0,
             saved_at: Instant::now(),
             saving_took: Duration::ZERO,
-            unsaved: 0,
         })
     }
 
@@ -143,12 +151,8 @@ impl Sorter {
         while let Some(message) = messages.blocking_recv() {
             match message {
                 Message::Bytes(bytes) => self.take(&bytes)?,
-                Message::PieceEnd => {
-                    let due = self.saved_at.elapsed() >= self.saving_took * SAVING_SHARE;
-                    if due {
-                        self.save()?;
-                    }
-                }
+                Message::PieceEnd if self.noted_at.elapsed() < NOTE_INTERVAL => {}
+                Message::PieceEnd => self.note()?,
                 Message::End => return self.finish().map(Some),
             }
         }
@@ -178,9 +182,9 @@ impl Sorter {
         }
         self.meters
             .add(self.record.rows() - rows_before, bytes.len() as u64);
-        self.unsaved += bytes.len() as u64;
-        if self.unsaved >= UNSAVED_LIMIT {
-            self.save()?;
+        self.unnoted += bytes.len() as u64;
+        if self.unnoted >= UNNOTED_LIMIT {
+            self.note()?;
         }
         Ok(())
     }
@@ -209,23 +213,40 @@ impl Sorter {
         SortError::Line { number, text }
     }
 
-    /// Makes durable what came so far, up to the end of the last whole line.
+    /// Notes what came so far, up to the end of the last whole line, and makes it durable from time to time.
+    fn note(&mut self) -> io::Result<()> {
+        let rest = SAVE_INTERVAL.max(self.saving_took * SAVING_SHARE);
+        if self.saved_at.elapsed() >= rest {
+            return self.save();
+        }
+        for output in &mut self.outputs {
+            output.flush()?;
+        }
+        self.index.file().flush()?;
+        self.take_note();
+        self.record.write_unsynced_to(&self.dir)
+    }
+
     fn save(&mut self) -> io::Result<()> {
         let begun = Instant::now();
         for output in &mut self.outputs {
-            output.flush()?;
-            output.file.sync_data()?;
+            output.sync()?;
         }
         self.index.file().flush()?;
         self.index.file().get_ref().sync_data()?;
-        if let Some(classes) = &self.classes {
-            self.record.labelled.clone_from(&classes.labelled);
-        }
+        self.take_note();
         self.record.write_to(&self.dir)?;
         self.saved_at = Instant::now();
         self.saving_took = begun.elapsed();
-        self.unsaved = 0;
         Ok(())
+    }
+
+    fn take_note(&mut self) {
+        if let Some(classes) = &self.classes {
+            self.record.labelled.clone_from(&classes.labelled);
+        }
+        self.noted_at = Instant::now();
+        self.unnoted = 0;
     }
 
     fn finish(mut self) -> Result<Record, SortError> {
@@ -257,6 +278,7 @@ impl Output {
             hash: Sha256::new(),
             buffer: vec![0; BUFFER],
             file: file.try_clone()?,
+            is_synced: false,
         };
         loop {
             match file.read(&mut this.buffer)? {
@@ -281,20 +303,25 @@ impl Output {
         Ok(line.len() as u64 + u64::from(!ended))
     }
 
+    fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if !self.is_synced {
+            self.file.sync_data()?;
+            self.is_synced = true;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.is_synced = false;
         self.hash.update(&self.buffer);
         self.file.write_all(&self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
-}
-
-/// The record of this task's rows, if all of them are in their files. What was added to the lines since, such as the
-/// places of files, makes these longer.
-pub(super) fn complete(dir: &JobDir, task: &str) -> io::Result<Option<Record>> {
-    let record = Record::read_from(dir)?;
-    let is_complete = record.complete && record.task == task && is_there(dir, &record);
-    Ok(is_complete.then_some(record))
 }
 
 /// Whether all that the record counts on is on disk.
