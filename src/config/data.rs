@@ -13,11 +13,27 @@ pub struct Export {
     pub parts: Parts,
     /// Whether the rows' media and the labels' masks are fetched, too.
     pub files: bool,
+    /// A longer file is not fetched, in bytes. Default 2 GB.
+    #[serde(default)]
+    pub max_file_size: u64,
+    /// So many files may be missing. None by default.
+    #[serde(default)]
+    pub max_missing_files: Tolerance,
     /// An export that takes longer fails the job; none if written `"none"`. Default 6 h.
     pub timeout_ms: Option<u64>,
     /// Older data is exported again before a command gets it; none if written `"none"`. Default 12 h.
     #[serde(default)]
     pub max_age_ms: Option<u64>,
+}
+
+/// How much of something may go wrong: a count, or `"1%"` of all there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tolerance {
+    /// So many.
+    Count(u64),
+    /// So many of 10,000: hundredths of a percent.
+    Share(u32),
 }
 
 /// What each line of an export holds beyond the row and its labels.
@@ -63,43 +79,37 @@ pub enum Predictions {
     None,
 }
 
-/// How many of something may go wrong before all of it counts as failed: `max_row_errors = "1%"`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tolerance {
-    /// At most so many.
-    Count(u64),
-    /// At most this share of all, in percent.
-    Percent(f64),
-}
-
 impl Default for Tolerance {
-    /// None.
     fn default() -> Self {
         Self::Count(0)
     }
 }
 
 impl Tolerance {
-    /// Reads `"1%"` or `"0.5%"`. None if it is anything else, or not from 0 to 100.
-    #[must_use]
-    pub fn parse_percent(text: &str) -> Option<Self> {
-        let percent: f64 = text.strip_suffix('%')?.trim_end().parse().ok()?;
-        (0.0..=100.0)
-            .contains(&percent)
-            .then_some(Self::Percent(percent))
-    }
-
-    /// Whether so many of all may go wrong.
+    /// Whether so many of `all` may go wrong.
     #[must_use]
     pub fn allows(self, wrong: u64, all: u64) -> bool {
+        wrong <= self.most(all)
+    }
+
+    /// How many of `all` may go wrong.
+    #[must_use]
+    pub fn most(self, all: u64) -> u64 {
         match self {
-            Self::Count(most) => wrong <= most,
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "counts are far below what a float holds exactly"
-            )]
-            Self::Percent(percent) => wrong as f64 * 100.0 <= percent * all as f64,
+            Self::Count(count) => count,
+            Self::Share(share) => {
+                let most = u128::from(all) * u128::from(share) / 10_000;
+                u64::try_from(most).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Share(share) => write!(f, "{}%", f64::from(*share) / 100.0),
         }
     }
 }

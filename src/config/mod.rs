@@ -13,6 +13,7 @@ mod warnings;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::job::Cause;
@@ -78,6 +79,14 @@ pub struct ServerConfig {
     pub redelivery_window: Duration,
     /// How long answers may take to finish after SIGTERM. Default 5 s.
     pub shutdown_grace: Duration,
+    /// Networks that data rows' files may come from although they are not public. None by default.
+    pub media_allow: Vec<IpNet>,
+    /// The proxy through which those files are fetched.
+    pub media_proxy: Option<String>,
+    /// Where fetched files are kept for the next job. Default `.media` below `jobs_dir`.
+    pub media_cache: PathBuf,
+    /// So much is kept there, in bytes; nothing if 0. Default 10 GB.
+    pub media_cache_size: u64,
     /// Where people can see a job; a link `<dashboard_url>/jobs/<id>` goes into failure messages.
     pub dashboard_url: Option<String>,
 }

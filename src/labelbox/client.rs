@@ -131,6 +131,18 @@ impl Labelbox {
         &self.meters
     }
 
+    /// Where its API is: the address's host is Labelbox's own.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.inner.graphql
+    }
+
+    /// Where its key is kept.
+    #[must_use]
+    pub fn api_key(&self) -> &SecretRef {
+        &self.inner.api_key
+    }
+
     /// A number that changes when the key does; none while the key cannot be read.
     ///
     /// It reads a file, so it may block. It is not for printing.

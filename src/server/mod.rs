@@ -32,7 +32,7 @@ use crate::{
     retention::Retention,
     scheduler::{self, Context, Engine},
     store::Store,
-    transfer::{self, Transfer},
+    transfer::{self, MediaSources, Transfer, files::Cache},
 };
 use admin_files::ServerFile;
 use intake::StoreIntake;
@@ -59,6 +59,7 @@ pub struct Server {
     tls: Option<Tls>,
     token: AdminToken,
     prune: Arc<Notify>,
+    cache: Cache,
     restoration: Option<Restoration>,
     exports: Arc<ExportMeters>,
     // Removed when the server stops: its presence tells the command line where we listen.
@@ -141,6 +142,11 @@ impl Server {
             room,
             export_places: self.export_places(),
             exports,
+            media: MediaSources {
+                reach: self.settings.reach.clone(),
+                proxy: config.server.media_proxy.clone(),
+                cache: self.cache.clone(),
+            },
         });
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();

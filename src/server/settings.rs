@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::StartError;
 use crate::{
     config::{Access, Config, Current, ExecutorEntry, ServerConfig},
+    downloads::Reach,
     http::labelbox::WorkspaceRoutes,
     labelbox::Labelbox,
     recording::Recorder,
@@ -17,6 +18,7 @@ use crate::{
 pub struct Settings {
     pub(super) config: Current<Config>,
     pub(super) access: Current<Access>,
+    pub(super) reach: Current<Reach>,
     pub(super) routes: Current<Vec<WorkspaceRoutes>>,
     pub(super) labelboxes: Current<BTreeMap<String, Labelbox>>,
     pub(super) secrets: Current<Secrets>,
@@ -30,6 +32,7 @@ impl Settings {
         Ok(Self {
             labelboxes: Current::new(labelboxes(&config, None, &BTreeMap::new())),
             access: Current::new(config.server.access.clone()),
+            reach: Current::new(Reach::of(&config)),
             routes: Current::new(routes),
             secrets: Current::new(secrets),
             config: Current::new(config),
@@ -57,6 +60,7 @@ impl Settings {
         let labelboxes = labelboxes(&config, self.recorder.as_ref(), &self.labelboxes.get());
         self.labelboxes.replace(labelboxes);
         self.access.replace(config.server.access.clone());
+        self.reach.replace(Reach::of(&config));
         self.routes.replace(routes);
         self.secrets.replace(secrets);
         self.config.replace(config);
@@ -87,6 +91,9 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         body_timeout,
         max_connections,
         shutdown_grace,
+        media_proxy,
+        media_cache,
+        media_cache_size,
     );
     let changed = |ours: &[ExecutorEntry], theirs: &[ExecutorEntry]| {
         let alike = |one: &ExecutorEntry| theirs.iter().any(|other| one.says_the_same(other));

@@ -6,6 +6,7 @@
 
 mod accepted;
 mod export;
+pub mod files;
 mod steps;
 mod upload;
 
@@ -19,11 +20,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
+use files::{Cache, FilesContext};
+
 use crate::{
     backoff::rest_after,
     config::{Config, Current},
     disk::Room,
-    downloads::{DownloadError, Downloads},
+    downloads::{DownloadError, Downloads, Limits, Reach},
     job::{Job, JobId, JobState},
     labelbox::Labelbox,
     meters::ExportMeters,
@@ -56,6 +59,19 @@ pub struct Context {
     pub export_places: BTreeMap<String, u32>,
     /// How exports fare.
     pub exports: Arc<ExportMeters>,
+    /// Where files of the data come from.
+    pub media: MediaSources,
+}
+
+/// Where files of the data come from.
+#[derive(Debug, Clone)]
+pub struct MediaSources {
+    /// Which addresses may be called.
+    pub reach: Current<Reach>,
+    /// The proxy that is called instead, if one is named.
+    pub proxy: Option<String>,
+    /// What earlier jobs have fetched.
+    pub cache: Cache,
 }
 
 /// Makes accepted jobs ready, and brings home what they leave.
@@ -64,8 +80,8 @@ pub struct Transfer {
     context: Context,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
-    downloads: OnceLock<Downloads>,
     uploads: upload::Uploads,
+    files: OnceLock<FilesContext>,
 }
 
 impl Transfer {
@@ -76,8 +92,8 @@ impl Transfer {
             context,
             in_flight: Mutex::default(),
             failures: Mutex::default(),
-            downloads: OnceLock::new(),
             uploads: upload::Uploads::default(),
+            files: OnceLock::new(),
         }
     }
 
@@ -174,12 +190,18 @@ impl Transfer {
     }
 
     /// Made when it is first needed, and again if that failed.
-    fn downloads(&self) -> Result<Downloads, DownloadError> {
-        if let Some(downloads) = self.downloads.get() {
-            return Ok(downloads.clone());
+    fn files(&self) -> Result<FilesContext, DownloadError> {
+        if let Some(files) = self.files.get() {
+            return Ok(files.clone());
         }
-        let downloads = Downloads::new()?;
-        Ok(self.downloads.get_or_init(|| downloads).clone())
+        let MediaSources {
+            reach,
+            proxy,
+            cache,
+        } = self.context.media.clone();
+        let downloads = Downloads::reaching(reach, Limits::default(), proxy.as_deref())?;
+        let files = FilesContext::new(downloads, cache);
+        Ok(self.files.get_or_init(|| files).clone())
     }
 }
 

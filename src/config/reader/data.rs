@@ -11,6 +11,9 @@ use crate::config::{
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const EXPORT_MAX_AGE: Duration = Duration::from_secs(12 * 3600);
 
+/// No image is as large, and hardly a video.
+const MAX_FILE_SIZE: u64 = 2_000_000_000;
+
 /// `export = true`, `false`, or a table of what is wanted.
 pub(super) fn export(table: &mut Table) -> Option<Export> {
     let timeout = table
@@ -21,6 +24,7 @@ pub(super) fn export(table: &mut Table) -> Option<Export> {
         .unwrap_or(Some(EXPORT_MAX_AGE));
     let mut export = Export {
         timeout_ms: timeout.map(milliseconds),
+        max_file_size: MAX_FILE_SIZE,
         max_age_ms: max_age.map(milliseconds),
         ..Export::default()
     };
@@ -36,6 +40,13 @@ pub(super) fn export(table: &mut Table) -> Option<Export> {
                 predictions: wanted("predictions"),
             };
             export.files = wanted("files");
+            export.max_file_size = given.size("max_file_size").unwrap_or(MAX_FILE_SIZE);
+            export.max_missing_files = given.tolerance("max_missing_files").unwrap_or_default();
+            for key in ["max_file_size", "max_missing_files"] {
+                if !export.files && given.was_given(key) {
+                    given.mistake(key, "means nothing without files = true");
+                }
+            }
             table.adopt(given);
         }
         Some(other) => {

@@ -7,8 +7,8 @@ mod value;
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use super::{
-    data::Tolerance,
-    units::{parse_duration, parse_size},
+    Tolerance,
+    units::{parse_duration, parse_share, parse_size},
 };
 pub(super) use value::{Content, Value};
 
@@ -139,16 +139,6 @@ impl Table {
         })
     }
 
-    /// How much may go wrong: a count, or a share such as `"1%"`.
-    pub fn tolerance(&mut self, key: &str) -> Option<Tolerance> {
-        let wanted = "a whole number from 0, or a share such as \"1%\"";
-        self.take_as(key, wanted, |content| match content {
-            Content::Text(text) => Tolerance::parse_percent(&text),
-            Content::Integer(number) => u64::try_from(number).ok().map(Tolerance::Count),
-            _ => None,
-        })
-    }
-
     /// A duration: `"90s"`, `"2h"`.
     pub fn duration(&mut self, key: &str) -> Option<Duration> {
         self.take_as(
@@ -184,6 +174,16 @@ impl Table {
                 _ => None,
             },
         )
+    }
+
+    /// A count, or a share such as `"1%"` or `"0.5%"`.
+    pub fn tolerance(&mut self, key: &str) -> Option<Tolerance> {
+        let wanted = "a whole number from 0, or a share such as \"1%\"";
+        self.take_as(key, wanted, |content| match content {
+            Content::Integer(number) => u64::try_from(number).ok().map(Tolerance::Count),
+            Content::Text(text) => parse_share(&text).map(Tolerance::Share),
+            _ => None,
+        })
     }
 
     /// A list of texts.

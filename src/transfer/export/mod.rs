@@ -5,6 +5,7 @@
 mod ask;
 mod classes;
 mod failure;
+mod files;
 mod finish;
 mod ontology;
 mod output;
@@ -131,7 +132,8 @@ impl Export<'_> {
         };
         preflight::check(&self.job.entry.preflight, &sorted, ontology.as_ref())
             .map_err(Failure::preflight)?;
-        self.finish(&task, sorted).await
+        let files = self.files(&task).await?;
+        self.finish(&task, sorted, files).await
     }
 
     /// What a crash has left complete.

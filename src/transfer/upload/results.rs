@@ -58,14 +58,14 @@ impl Upload<'_> {
     }
 
     async fn fetch(&self, url: &str, results: &mut Results) -> Result<(), DownloadError> {
-        let downloads = self.transfer.downloads()?;
+        let files = self.transfer.files()?;
         let source = Source {
             url,
             bearer: None,
             from: 0,
             most: RESULT_LIMIT,
         };
-        let mut download = downloads.open(source).await?;
+        let mut download = files.downloads().open(source).await?;
         let mut rest = Vec::new();
         while let Some(bytes) = download.next().await? {
             rest.extend_from_slice(&bytes);

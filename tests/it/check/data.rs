@@ -237,3 +237,52 @@ fn how_far_ahead_and_how_often_labelbox_is_asked_has_defaults_and_bounds() {
         "{mistakes:?}"
     );
 }
+
+#[test]
+fn files_are_bounded_in_size_and_in_how_many_may_be_missing() {
+    let export = |line: &str| model(line, "").export.expect("on");
+    let default = export("export = { files = true }");
+    assert_eq!(default.max_file_size, 2_000_000_000);
+    assert_eq!(default.max_missing_files, Tolerance::Count(0));
+    let set = |value: &str| {
+        export(&format!(
+            "export = {{ files = true, max_missing_files = {value} }}"
+        ))
+    };
+    for (value, all, most) in [
+        ("7", 1000, 7),
+        ("\"1%\"", 1000, 10),
+        ("\"0.5%\"", 1000, 5),
+        ("\"0.05 %\"", 1999, 0),
+        ("\"100%\"", u64::MAX, u64::MAX),
+    ] {
+        assert_eq!(set(value).max_missing_files.most(all), most, "{value}");
+    }
+    let wrong = |line: &str, key: &str, text: &str| {
+        let key = format!("models.digits.export.{key}");
+        added(HEAD, &format!("export = {{ {line} }}"), 15, &key, text);
+    };
+    for value in [
+        "-1",
+        "\"1\"",
+        "\"101%\"",
+        "\"-1%\"",
+        "\"0.001%\"",
+        "\"%\"",
+        "\".5%\"",
+        "1.5",
+    ] {
+        let line = format!("files = true, max_missing_files = {value}");
+        wrong(&line, "max_missing_files", "a share such as \"1%\"");
+    }
+    wrong(
+        "files = true, max_file_size = 5",
+        "max_file_size",
+        "a size such as",
+    );
+    wrong(
+        "max_missing_files = 1",
+        "max_missing_files",
+        "without files = true",
+    );
+}

@@ -1,0 +1,317 @@
+//! The files of a run's rows: `row_data`, attachments and label masks, fetched into `data/files/`.
+//!
+//! [`fetch`] is called when the split files are written and before the manifest is: it fetches whatever the lines name
+//! by address, notes each outcome in `server/files.ndjson` in the order of the rows, and then writes the split files
+//! anew, each line with its `local_path` (relative to the data folder) in `data_row`, in each attachment and in each
+//! label's `mask`. A file that could not be had has none. Text that stands in a line itself stays there alone: a file
+//! for each would be a million small ones.
+//!
+//! Interrupted anywhere, by a drop of the future or of the power, the same call goes on: what the journal says is kept
+//! as long as the file has the size that it tells, and rewriting a line twice changes nothing. Memory does not grow
+//! with the number of rows.
+
+mod cache;
+mod journal;
+mod line;
+mod names;
+mod one;
+mod report;
+mod rewrite;
+mod room;
+mod scan;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
+use tokio::{
+    io::{AsyncWriteExt, BufWriter},
+    sync::{Semaphore, SemaphorePermit, mpsc},
+};
+
+use crate::{
+    config::{Export, SecretRef},
+    dataset::Split,
+    downloads::Downloads,
+    job_dir::files::sync_dir,
+};
+use journal::Journal;
+use line::Wanted;
+use room::Budget;
+use scan::Scanned;
+
+pub use cache::Cache;
+pub use report::FilesReport;
+pub use rewrite::Rewritten;
+
+/// Files of one job that come in at once.
+const AT_ONCE: usize = 16;
+
+/// Files of all jobs that come in at once.
+const AT_ONCE_IN_ALL: usize = 64;
+
+/// Files of one job that are begun and not noted, a slow one at their front included.
+const WINDOW: usize = 128;
+
+/// The journal is on its way to the disk at least this often.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
+
+/// Where drafts lie, below the job's folder for the server's own things.
+const DRAFTS: &str = "files";
+
+/// What the files of all jobs share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct FilesContext {
+    downloads: Downloads,
+    cache: Cache,
+    at_once: Arc<Semaphore>,
+}
+
+/// Whose files are wanted, and where they go.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// The job's data folder, with the split files in it.
+    pub data_dir: &'a Path,
+    /// The job's folder for what is the server's own.
+    pub server_dir: &'a Path,
+    /// What the model wants of them.
+    pub export: &'a Export,
+    /// Names the export whose rows these are: what was noted of another one counts for nothing.
+    pub export_id: &'a str,
+    /// When Labelbox made the addresses.
+    pub exported_at: Timestamp,
+    /// The workspace's Labelbox: masks lie there.
+    pub endpoint: &'a str,
+    /// Its key, for masks alone.
+    pub api_key: &'a SecretRef,
+    /// Not so many bytes of the disk are taken that less than this is free.
+    pub min_free: u64,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files in their places.
+    pub here: u64,
+    /// How much that is, in bytes.
+    pub bytes: u64,
+    /// Files that could not be had.
+    pub missing: u64,
+}
+
+/// Why the files are not all there.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// More are missing than the model allows: a sentence for people. The job fails.
+    #[error("{0}")]
+    Missing(String),
+    /// A split file is not what an export leaves.
+    #[error("the export cannot be read: {0}")]
+    Broken(String),
+    /// Something is in the way that may pass: the same call goes on later. A sentence for people.
+    #[error("{0}")]
+    Later(String),
+    /// The job's folder cannot be read or written; the same call goes on later.
+    #[error("cannot keep the data's files: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A fetch under way.
+struct Fetching<'a> {
+    context: &'a FilesContext,
+    plan: &'a Plan<'a>,
+    room: Budget,
+    turns: Semaphore,
+    drafts: PathBuf,
+    begun: AtomicU64,
+}
+
+impl FilesContext {
+    /// The client of all downloads.
+    #[must_use]
+    pub fn downloads(&self) -> &Downloads {
+        &self.downloads
+    }
+
+    /// With these, of which a server has one each.
+    #[must_use]
+    pub fn new(downloads: Downloads, cache: Cache) -> Self {
+        Self {
+            downloads,
+            cache,
+            at_once: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)),
+        }
+    }
+}
+
+/// Fetches what the split files name, and writes into them where it is. `progress` is called after each file and must
+/// be quick. A drop of the future stops it; nothing is lost.
+///
+/// # Errors
+/// When too much is missing, or something is in the way; see [`FilesError`].
+pub async fn fetch(
+    context: &FilesContext,
+    plan: &Plan<'_>,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Result<FilesReport, FilesError> {
+    let drafts = plan.server_dir.join(DRAFTS);
+    let journal = prepare(plan, &drafts).await?;
+    let fetching = Fetching {
+        context,
+        plan,
+        room: Budget::new(plan.data_dir, plan.min_free, context.cache.clone()),
+        turns: Semaphore::new(AT_ONCE),
+        drafts: drafts.clone(),
+        begun: AtomicU64::new(0),
+    };
+    let mut report = fetching.all(&journal, &progress).await?;
+    report.judge(plan.export.max_missing_files)?;
+    let data_dir = plan.data_dir.to_owned();
+    report.splits = blocking_files(move || write_places(&data_dir, &drafts, &journal)).await?;
+    Ok(report)
+}
+
+/// Makes the folders; what an interrupted fetch has left is gone.
+async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<Arc<Journal>, FilesError> {
+    let (server_dir, drafts) = (plan.server_dir.to_owned(), drafts.to_owned());
+    let (files, export) = (plan.data_dir.join(names::FOLDER), plan.export_id.to_owned());
+    let prepare = move || {
+        fs::create_dir_all(&server_dir)?;
+        let journal = Journal::open(&server_dir, &export)?;
+        match fs::remove_dir_all(&drafts) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir_all(&drafts)?;
+        fs::create_dir_all(&files)?;
+        Ok(Arc::new(journal))
+    };
+    blocking(prepare).await
+}
+
+impl Fetching<'_> {
+    /// Fetches what is not here yet, and notes each outcome in the order of the rows.
+    async fn all(
+        &self,
+        journal: &Arc<Journal>,
+        progress: &(impl Fn(Progress) + Send + Sync),
+    ) -> Result<FilesReport, FilesError> {
+        let (sender, mut receiver) = mpsc::channel(WINDOW);
+        let (data_dir, entries) = (self.plan.data_dir.to_owned(), Arc::clone(journal));
+        let scanning =
+            tokio::task::spawn_blocking(move || scan::scan(&data_dir, &entries, &sender));
+        let received = stream::poll_fn(move |context| receiver.poll_recv(context));
+        let settled = received.map(|scanned| self.settle(scanned).boxed());
+        let mut outcomes = settled.buffered(WINDOW);
+        let appender = tokio::fs::File::from_std(journal.appender()?);
+        let mut notes = BufWriter::new(appender);
+        let mut report = FilesReport::default();
+        let mut note_again = tokio::time::interval(NOTED_EVERY);
+        loop {
+            // What was noted must not wait for a slow file.
+            let settled = tokio::select! {
+                settled = outcomes.next() => settled,
+                _ = note_again.tick() => {
+                    notes.flush().await?;
+                    continue;
+                }
+            };
+            let Some(settled) = settled else { break };
+            let (wanted, outcome, is_noted) = settled?;
+            if !is_noted {
+                notes.write_all(&outcome.line()).await?;
+            }
+            report.add(&wanted, outcome);
+            progress(report.progress());
+            if report.is_hopeless(self.plan.export.max_missing_files) {
+                break;
+            }
+        }
+        notes.flush().await?;
+        if !report.is_hopeless(self.plan.export.max_missing_files) {
+            scanning.await.map_err(io::Error::other)??;
+        }
+        Ok(report)
+    }
+
+    async fn settle(
+        &self,
+        scanned: Scanned,
+    ) -> Result<(Wanted, journal::Outcome, bool), FilesError> {
+        match scanned {
+            Scanned::Noted(wanted, outcome) => Ok((wanted, outcome, true)),
+            Scanned::Open(wanted) => {
+                let outcome = one::fetch(self, &wanted).await?;
+                Ok((wanted, outcome, false))
+            }
+        }
+    }
+
+    /// Waits until one more file may come in.
+    async fn turn(&self) -> (Option<SemaphorePermit<'_>>, Option<SemaphorePermit<'_>>) {
+        // They are never closed.
+        let own = self.turns.acquire().await.ok();
+        (own, self.context.at_once.acquire().await.ok())
+    }
+
+    fn place(&self, wanted: &Wanted) -> PathBuf {
+        self.plan.data_dir.join(&wanted.path)
+    }
+
+    fn draft_path(&self) -> PathBuf {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        self.drafts.join(number.to_string())
+    }
+
+    /// A number that differs between files that fail together.
+    fn spread(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl FilesReport {
+    fn progress(&self) -> Progress {
+        Progress {
+            here: self.here,
+            bytes: self.bytes,
+            missing: self.missing,
+        }
+    }
+}
+
+/// Makes the places of the files durable, then the lines that name them.
+fn write_places(
+    data_dir: &Path,
+    drafts: &Path,
+    journal: &Journal,
+) -> Result<Vec<Rewritten>, FilesError> {
+    sync_dir(&data_dir.join(names::FOLDER))?;
+    let mut entries = journal.read()?;
+    let rewritten = Split::ALL
+        .into_iter()
+        .map(|split| rewrite::rewrite(data_dir, drafts, split, &mut entries))
+        .collect::<Result<_, _>>()?;
+    fs::remove_dir_all(drafts)?;
+    Ok(rewritten)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, FilesError> {
+    blocking_files(move || work().map_err(FilesError::from)).await
+}
+
+async fn blocking_files<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FilesError> + Send + 'static,
+) -> Result<T, FilesError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+}
