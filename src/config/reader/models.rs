@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use super::{
     Found,
     command::{command, env, env_pass},
-    data::{export, predictions, preflight},
+    data::{export, formats, predictions, preflight},
     milliseconds, named_tables,
     params::params,
 };
@@ -91,6 +91,7 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         max_starts_per_day: table
             .count_limit("max_starts_per_day")
             .unwrap_or(Some(SPENDING)),
+        formats: formats(table, export.as_ref()),
         preflight: preflight(table, export.as_ref()),
         predictions: predictions(table, export.as_ref()),
         upload_timeout_ms: upload_timeout.map(milliseconds),
