@@ -29,7 +29,7 @@ pub enum FormatError {
         /// Labelbox's word for what the ontology is of.
         media: String,
     },
-    /// A file with results breaks off or is no list, so that nobody knows what is missing; no other try will help.
+    /// A file with results breaks off or cannot be read, so that nobody knows what is missing; no other try will help.
     #[error("{file}: {text}")]
     Broken {
         /// Below `out/`.
@@ -48,5 +48,14 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> FormatError {
     move |source| FormatError::Io {
         path: path.clone(),
         source,
+    }
+}
+
+/// What the file system says about a file or folder below `out/`: whoever put it there has to put it right.
+pub(super) fn broken(file: &str) -> impl Fn(io::Error) -> FormatError {
+    let file = file.to_owned();
+    move |error| FormatError::Broken {
+        file: file.clone(),
+        text: format!("it cannot be read: {error}"),
     }
 }

@@ -44,6 +44,8 @@ pub enum Note {
     BoxAsRegion,
     /// A predicted mask of a class that is drawn as a polygon: each of its parts is a polygon, without holes.
     MaskAsPolygons,
+    /// A predicted object in several polygons: each is an object in Labelbox.
+    SeveralParts,
 }
 
 impl Note {
@@ -73,6 +75,7 @@ impl Note {
             Self::MaskAsPolygons => {
                 "predicted masks are of classes drawn as polygons: their outlines were taken"
             }
+            Self::SeveralParts => "predicted objects are in several parts: each became an object",
         }
     }
 }

@@ -101,6 +101,7 @@ fn geometries(kind: Kind, shape: Shape, size: Option<Size>) -> Result<Geometries
     let note = match (kind, &shape) {
         (Kind::Polygon | Kind::Mask, Shape::Box(_)) => Some(Note::BoxAsRegion),
         (Kind::Polygon, Shape::Mask(_)) => Some(Note::MaskAsPolygons),
+        (Kind::Polygon, Shape::Polygons(rings)) if rings.len() > 1 => Some(Note::SeveralParts),
         _ => None,
     };
     let geometries = match kind {

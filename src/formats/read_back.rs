@@ -55,10 +55,10 @@ pub struct Summary {
 
 /// Turns COCO results and YOLO's label files into lines of Labelbox's import form, each with its [`ORIGIN`]. What is no
 /// prediction becomes a line with [`REFUSED`], so that nothing is lost without a word. The file is on disk when this
-/// returns; called again, it makes the same file.
+/// returns; called again, it is made anew.
 ///
 /// # Errors
-/// When a file with results breaks off or is no list, when the caller wishes it to stop, and as the file system says.
+/// When a file with results breaks off or cannot be read, when the caller wishes it to stop, and as the file system says.
 pub fn read_back(wanted: &ReadBack<'_>) -> Result<Summary, FormatError> {
     let mut sink = Sink::begin(wanted)?;
     coco::read_results(wanted.out, &mut sink)?;

@@ -21,7 +21,7 @@ use crate::{
     formats::{
         FormatError, Size,
         classes::Kind,
-        error::at,
+        error::broken,
         read_back::{Sink, kind},
         rle,
         shape::{Ring, Shape, opened},
@@ -30,14 +30,14 @@ use crate::{
 };
 
 /// The file below `out/`.
-pub(in crate::formats) const RESULTS: &str = "coco_results.json";
+const RESULTS: &str = "coco_results.json";
 
 /// The longest result that is read, in bytes.
 const RESULT_LIMIT: usize = 16 << 20;
 
 /// Reads the results, if there are any.
 pub(in crate::formats) fn read_results(out: &Path, sink: &mut Sink<'_>) -> Result<(), FormatError> {
-    let file = open_untrusted(out, RESULTS).map_err(at(&out.join(RESULTS)))?;
+    let file = open_untrusted(out, RESULTS).map_err(broken(RESULTS))?;
     let Some(file) = file else { return Ok(()) };
     sink.begin_file();
     let left = Rc::new(Cell::new(RESULT_LIMIT));

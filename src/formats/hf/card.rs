@@ -33,27 +33,45 @@ pub(super) fn class_type(classes: &[&str]) -> Value {
     json!({ "class_label": { "names": names } })
 }
 
-/// Writes it. `path` is where each split's files are, with `*` for the split.
+/// Splits that are loaded together.
+#[derive(Debug)]
+pub(super) struct Configuration {
+    pub(super) name: String,
+    pub(super) splits: Vec<Split>,
+}
+
+impl Configuration {
+    /// What is loaded when nobody asks for another one.
+    pub(super) fn default_of(splits: &[Split]) -> Self {
+        Self {
+            name: "default".to_owned(),
+            splits: splits.to_vec(),
+        }
+    }
+}
+
+/// Writes it. `path` is where each split's files are, with `{split}` for the split.
 pub(super) fn write(
     folder: &Path,
-    features: &[Value],
-    splits: &[Split],
+    features: Option<&[Value]>,
+    configurations: &[Configuration],
     path: &str,
 ) -> Result<(), FormatError> {
-    let files = splits.iter().map(|split| {
+    let file = |split: &Split| {
         let path = path.replacen("{split}", split.as_str(), 1);
         json!({ "split": name(*split), "path": path })
-    });
-    let files: Value = files.collect();
-    let (features, configs) = (
-        json!({ "features": features }),
-        json!([{ "config_name": "default", "data_files": files }]),
-    );
-    let card = format!(
-        "---\ndataset_info: {}\nconfigs: {}\n---\n",
-        yaml::value(&features),
-        yaml::value(&configs)
-    );
+    };
+    let files = |configuration: &Configuration| {
+        let files: Value = configuration.splits.iter().map(file).collect();
+        json!({ "config_name": configuration.name, "data_files": files })
+    };
+    let configs: Value = configurations.iter().map(files).collect();
+    let mut card = format!("---\nconfigs: {}\n", yaml::value(&configs));
+    if let Some(features) = features {
+        let info = json!({ "features": features });
+        card.push_str(&format!("dataset_info: {}\n", yaml::value(&info)));
+    }
+    card.push_str("---\n");
     let file = folder.join("README.md");
     fs::write(&file, card).map_err(at(&file))
 }

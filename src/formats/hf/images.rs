@@ -1,6 +1,7 @@
 //! Images in folders, and a line of `metadata.jsonl` for each.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -8,7 +9,11 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{ID, JsonLines, answers::Columns, card};
+use super::{
+    ID, JsonLines,
+    answers::Columns,
+    card::{self, Configuration},
+};
 use crate::{
     config::Format,
     dataset::{Ontology, Split},
@@ -30,13 +35,25 @@ const FILE_NAME: &str = "file_name";
 /// The column with what is drawn on an image.
 const OBJECTS: &str = "objects";
 
+/// `datasets` takes the types of columns from so many bytes of a split's lines, and refuses splits that differ in them
+/// (datasets 5.2.0: `folder_based_builder.py`).
+const SAMPLE: u64 = 10 << 20;
+
+/// What is known of a split that was written.
+#[derive(Debug)]
+struct Part {
+    split: Split,
+    /// Columns whose type can be told from the first lines.
+    typed: BTreeSet<String>,
+}
+
 /// Writes folders of images.
 #[derive(Debug)]
 pub(in crate::formats) struct Images {
     folder: PathBuf,
     columns: Columns,
     classes: Vec<String>,
-    splits: Vec<Split>,
+    parts: Vec<Part>,
     lines: Option<JsonLines>,
     file_name: String,
     boxes: Vec<[f64; 4]>,
@@ -55,7 +72,7 @@ impl Images {
             folder,
             columns: Columns::of(ontology, &["image", FILE_NAME, ID, OBJECTS]),
             classes: regions.iter().map(|class| class.name.clone()).collect(),
-            splits: Vec::new(),
+            parts: Vec::new(),
             lines: None,
             file_name: String::new(),
             boxes: Vec::new(),
@@ -63,16 +80,39 @@ impl Images {
         })
     }
 
-    fn features(&self) -> Vec<Value> {
-        let mut features = vec![card::plain("image", "image"), card::plain(ID, "string")];
-        features.extend(self.columns.features());
-        if !self.classes.is_empty() {
-            let classes: Vec<&str> = self.classes.iter().map(String::as_str).collect();
-            let bounds = json!({ "name": "bbox", "list": { "list": "float64" } });
-            let category = card::list("category", &card::class_type(&classes));
-            features.push(json!({ "name": OBJECTS, "struct": [bounds, category] }));
+    /// The first split and those that look like it are loaded together, each other one by its own name.
+    fn configurations(&self) -> Vec<Configuration> {
+        let first = self.parts.first().map(|part| &part.typed);
+        let alike = |part: &&Part| Some(&part.typed) == first;
+        let together = self.parts.iter().filter(alike).map(|part| part.split);
+        let together: Vec<Split> = together.collect();
+        let apart = self.parts.iter().filter(|part| !alike(part));
+        let apart = apart.map(|part| Configuration {
+            name: part.split.to_string(),
+            splits: vec![part.split],
+        });
+        std::iter::once(Configuration::default_of(&together))
+            .chain(apart)
+            .collect()
+    }
+}
+
+impl Part {
+    fn note_types(&mut self, line: &Map<String, Value>) {
+        for (column, value) in line {
+            if tells_type(value) && !self.typed.contains(column) {
+                self.typed.insert(column.clone());
+            }
         }
-        features
+    }
+}
+
+fn tells_type(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(elements) => elements.iter().any(tells_type),
+        Value::Object(fields) => fields.values().any(tells_type),
+        _ => true,
     }
 }
 
@@ -81,12 +121,15 @@ impl ImageTarget for Images {
         let folder = self.folder.join(split.as_str());
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         self.lines = Some(JsonLines::begin(&folder.join("metadata.jsonl"))?);
-        self.splits.push(split);
+        self.parts.push(Part {
+            split,
+            typed: BTreeSet::new(),
+        });
         Ok(())
     }
 
     fn image(&mut self, item: &Item<'_>, image: &Image) -> Result<(), FormatError> {
-        let split = self.splits.last().map_or("", |split| split.as_str());
+        let split = self.parts.last().map_or("", |part| part.split.as_str());
         self.file_name = format!("{}.{}", item.stem(), image.extension);
         let link = self.folder.join(split).join(&self.file_name);
         symlink(Path::new(UP).join(&image.path), &link).map_err(at(&link))?;
@@ -114,10 +157,13 @@ impl ImageTarget for Images {
             let objects = json!({ "bbox": self.boxes, "category": self.categories });
             line.insert(OBJECTS.to_owned(), objects);
         }
-        match &mut self.lines {
-            Some(lines) => lines.push(&line),
-            None => Ok(()),
+        let (Some(lines), Some(part)) = (&mut self.lines, self.parts.last_mut()) else {
+            return Ok(());
+        };
+        if lines.bytes()? < SAMPLE {
+            part.note_types(&line);
         }
+        lines.push(&line)
     }
 
     fn end_split(&mut self) -> Result<(), FormatError> {
@@ -128,6 +174,8 @@ impl ImageTarget for Images {
         if self.columns.is_empty() && self.classes.is_empty() {
             notes.add(Note::NoClasses, Format::Hf.as_str());
         }
-        card::write(&self.folder, &self.features(), &self.splits, "{split}/**")
+        let configurations = self.configurations();
+        // The types of columns are taken from the lines alone here.
+        card::write(&self.folder, None, &configurations, "{split}/**")
     }
 }

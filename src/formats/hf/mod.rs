@@ -10,7 +10,7 @@ mod tokens;
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Write as _},
+    io::{self, BufWriter, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -44,6 +44,11 @@ impl JsonLines {
         let written = serde_json::to_writer(&mut self.file, line).map_err(io::Error::from);
         let ended = written.and_then(|()| self.file.write_all(b"\n"));
         ended.map_err(at(&self.path))
+    }
+
+    /// So many have been written.
+    fn bytes(&mut self) -> Result<u64, FormatError> {
+        self.file.stream_position().map_err(at(&self.path))
     }
 
     fn finish(mut self) -> Result<(), FormatError> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ID, JsonLines,
     answers::Columns,
-    card,
+    card::{self, Configuration},
     tokens::{Entity, Token, tokens},
 };
 use crate::{
@@ -117,10 +117,11 @@ impl Texts {
         if self.columns.is_empty() && self.entities.is_empty() {
             notes.add(Note::NoClasses, Format::Hf.as_str());
         }
+        let all = Configuration::default_of(&self.splits);
         card::write(
             &self.folder,
-            &self.features(),
-            &self.splits,
+            Some(&self.features()),
+            &[all],
             "{split}.jsonl",
         )
     }

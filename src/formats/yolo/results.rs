@@ -2,17 +2,13 @@
 //! of its class, a box or the points of an outline as shares of the image's sides, and with `save_conf` a confidence
 //! (ultralytics: `engine/results.py`).
 
-use std::{
-    ffi::OsStr,
-    io::{self, BufReader},
-    path::Path,
-};
+use std::{ffi::OsStr, io::BufReader, path::Path};
 
 use crate::{
     dataset::{BoundingBox, Point},
     formats::{
         FormatError, Size,
-        error::at,
+        error::broken,
         lines::Lines,
         read_back::{Sink, Target, kind},
         shape::{Shape, opened},
@@ -21,7 +17,7 @@ use crate::{
 };
 
 /// The folder below `out/`.
-pub(in crate::formats) const LABELS: &str = "yolo/labels";
+const LABELS: &str = "yolo/labels";
 
 /// The longest line that is read, in bytes.
 const LINE_LIMIT: usize = 1 << 20;
@@ -31,12 +27,11 @@ const LINES: usize = 1 << 20;
 
 /// Reads the labels, if there are any.
 pub(in crate::formats) fn read_labels(out: &Path, sink: &mut Sink<'_>) -> Result<(), FormatError> {
-    let path = out.join(LABELS);
-    let folder = UntrustedFolder::open(out, Path::new(LABELS)).map_err(at(&path))?;
+    let folder = UntrustedFolder::open(out, Path::new(LABELS)).map_err(broken(LABELS))?;
     let Some(folder) = folder else { return Ok(()) };
-    for name in folder.names().map_err(at(&path))? {
+    for name in folder.names().map_err(broken(LABELS))? {
         sink.check_stopped()?;
-        let name = name.map_err(at(&path))?;
+        let name = name.map_err(broken(LABELS))?;
         if Path::new(&name).extension() == Some(OsStr::new("txt")) {
             read_file(&folder, &name, sink)?;
         }
@@ -72,7 +67,7 @@ fn read_file(
         let line = match lines.next() {
             Ok(None) => return Ok(()),
             Ok(Some(line)) => line,
-            Err(error) => return broken(&place, &error),
+            Err(error) => return Err(broken(&place)(error)),
         };
         let origin = format!("{place}, line {}", line.number);
         if count == LINES {
@@ -84,13 +79,6 @@ fn read_file(
         }
     }
     Ok(())
-}
-
-fn broken(place: &str, error: &io::Error) -> Result<(), FormatError> {
-    Err(FormatError::Broken {
-        file: place.to_owned(),
-        text: error.to_string(),
-    })
 }
 
 fn read_line(

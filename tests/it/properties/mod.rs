@@ -6,6 +6,7 @@ mod answers;
 mod events;
 mod payload;
 mod records;
+mod results;
 mod settings;
 mod signature;
 mod verdicts;
