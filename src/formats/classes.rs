@@ -54,6 +54,11 @@ impl Regions {
         Self::gather(ontology, Kind::of)
     }
 
+    /// How the class with that number is drawn.
+    pub(super) fn kind(&self, number: usize) -> Option<Kind> {
+        self.get(number).map(|class| class.kind)
+    }
+
     /// Whether nothing is drawn as a mere box, so that outlines can be learnt.
     pub(super) fn have_outlines(&self) -> bool {
         !self.list.is_empty() && self.list.iter().all(|class| class.kind != Kind::Box)

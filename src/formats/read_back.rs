@@ -11,17 +11,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    FormatError, Notes, ORIGIN, REFUSED, Size,
-    classes::{Class, Kind, Regions},
-    coco,
-    error::at,
-    image::size_of,
-    numbers::NumberedRows,
-    prediction::Predicted,
-    shape::Shape,
-    yolo,
+    FormatError, Notes, ORIGIN, REFUSED, Size, classes::Regions, coco, error::at, image::size_of,
+    numbers::NumberedRows, prediction::Predicted, shape::Shape, yolo,
 };
-use crate::{dataset::Ontology, job_dir::files::open_untrusted};
+use crate::{
+    dataset::Ontology,
+    job_dir::files::{open_untrusted, sync_dir},
+};
 
 /// Whose results are read, and into what.
 #[derive(Debug, Clone, Copy)]
@@ -182,11 +178,9 @@ impl<'a> Sink<'a> {
         self.file.flush().map_err(at(&self.draft))?;
         self.file.get_ref().sync_all().map_err(at(&self.draft))?;
         fs::rename(&self.draft, self.wanted.sink).map_err(at(self.wanted.sink))?;
+        if let Some(folder) = self.wanted.sink.parent() {
+            sync_dir(folder).map_err(at(folder))?;
+        }
         Ok(self.summary)
     }
-}
-
-/// Of which kind each class is.
-pub(super) fn kind(regions: &Regions, class: usize) -> Option<Kind> {
-    regions.get(class).map(|Class { kind, .. }| *kind)
 }

@@ -22,7 +22,7 @@ use crate::{
         FormatError, Size,
         classes::Kind,
         error::broken,
-        read_back::{Sink, kind},
+        read_back::Sink,
         rle,
         shape::{Ring, Shape, opened},
     },
@@ -130,7 +130,7 @@ impl Results<'_, '_> {
         };
         let category = whole(&result.category_id).and_then(|id| usize::try_from(id).ok());
         let class = category.and_then(|id| id.checked_sub(FIRST_CATEGORY));
-        let found = class.and_then(|class| Some((class, kind(self.sink.regions(), class)?)));
+        let found = class.and_then(|class| Some((class, self.sink.regions().kind(class)?)));
         let Some((class, kind)) = found else {
             let reason = format!(
                 "there is no category with the id {}",

@@ -10,7 +10,7 @@ use crate::{
         FormatError, Size,
         error::broken,
         lines::Lines,
-        read_back::{Sink, Target, kind},
+        read_back::{Sink, Target},
         shape::{Shape, opened},
     },
     job_dir::files::UntrustedFolder,
@@ -106,7 +106,7 @@ fn read_line(
     let Some((class, rest)) = numbers.split_first() else {
         return Ok(());
     };
-    let class = whole(*class).filter(|class| kind(sink.regions(), *class).is_some());
+    let class = whole(*class).filter(|class| sink.regions().kind(*class).is_some());
     let Some(class) = class else {
         return sink.refuse(
             origin,
