@@ -1,6 +1,7 @@
 //! `trainhook serve`: the server, until somebody stops it.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -158,6 +159,7 @@ fn harden() {
 }
 
 fn fail(message: &str) -> ExitCode {
-    eprintln!("trainhook: {message}");
+    // The log may be on a full disk; the exit code says it, too.
+    let _ = writeln!(std::io::stderr(), "trainhook: {message}");
     ExitCode::FAILURE
 }

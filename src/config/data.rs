@@ -15,6 +15,9 @@ pub struct Export {
     pub files: bool,
     /// An export that takes longer fails the job; none if written `"none"`. Default 6 h.
     pub timeout_ms: Option<u64>,
+    /// Older data is exported again before a command gets it; none if written `"none"`. Default 12 h.
+    #[serde(default)]
+    pub max_age_ms: Option<u64>,
 }
 
 /// What each line of an export holds beyond the row and its labels.
@@ -98,6 +101,12 @@ impl Export {
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// Older data is exported again before a command gets it.
+    #[must_use]
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age_ms.map(Duration::from_millis)
     }
 }
 

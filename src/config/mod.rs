@@ -121,6 +121,8 @@ pub struct Workspace {
     pub endpoint: String,
     /// The slugs offered there; all models when none are named.
     pub models: Option<Vec<String>>,
+    /// Calls to its API at most; Labelbox counts those of people, too. Default 1,200.
+    pub requests_per_minute: u32,
 }
 
 /// `[executors.<name>]`: a place to run. The kind decides what else the table may hold.
@@ -132,6 +134,8 @@ pub struct ExecutorEntry {
     pub kind: String,
     /// Jobs of ours it holds at once.
     pub max_running: u32,
+    /// Jobs whose data is fetched before there is a slot for them. Default 2.
+    pub export_ahead: u32,
     /// An attempt whose engine has not answered for this long is lost. Default 24 h.
     pub lost_after: Duration,
     /// What is left of the table, for the executor's own `build`.
@@ -147,6 +151,7 @@ impl ExecutorEntry {
             (
                 entry.kind.clone(),
                 entry.max_running,
+                entry.export_ahead,
                 entry.lost_after,
                 table,
             )

@@ -16,6 +16,8 @@ pub enum Change {
     Settle(Settled),
     /// Its data begins to be fetched, or again, if it is too old.
     Export,
+    /// Its data lies ready: how much of it, for people.
+    Exported(String),
     /// Everything it needs lies ready; it waits for a slot.
     Queue,
     /// It got a slot, and these devices. Committed before the executor is called.
@@ -136,6 +138,7 @@ impl Job {
         match (change, from) {
             (Change::Settle(_), Accepted | Exporting) => Some(from),
             (Change::Export, Accepted | Queued) => Some(Exporting),
+            (Change::Exported(_), Exporting) => Some(from),
             (Change::Queue, Accepted | Exporting) => Some(Queued),
             (Change::Submit { .. }, Queued) => Some(Submitting),
             (Change::Submitted(_), Submitting) => Some(Pending),
@@ -218,8 +221,13 @@ impl Job {
             }
             Change::Settle(settled) => {
                 self.settled = Some(settled);
+                if self.state == Accepted {
+                    // What is left to do before its data is fetched is to wait for a place.
+                    self.next_check_at = None;
+                }
                 None
             }
+            Change::Exported(what) => Some(what),
             Change::Export => {
                 self.exported_at = None;
                 None
@@ -276,6 +284,7 @@ impl Change {
         match self {
             Self::Settle(_) => "settle",
             Self::Export => "export",
+            Self::Exported(_) => "exported",
             Self::Queue => "queue",
             Self::Submit { .. } => "submit",
             Self::Submitted(_) => "be taken",
@@ -292,7 +301,11 @@ impl Change {
     }
 
     const fn is_notable(&self, entered: bool) -> bool {
-        entered || matches!(self, Self::WishStop(_) | Self::Wait(Some(_)))
+        entered
+            || matches!(
+                self,
+                Self::WishStop(_) | Self::Wait(Some(_)) | Self::Exported(_)
+            )
     }
 }
 

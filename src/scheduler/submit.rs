@@ -11,6 +11,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     config::{EnvValue, Secret, SecretError},
+    dataset::Split,
     executor::{Found, Launch, SubmitError},
     job::{Cause, Change, Handle, Job, JobState},
     job_dir::{JobDir, Limits, Request},
@@ -179,6 +180,16 @@ fn resolve_env(job: &Job) -> Result<BTreeMap<String, Secret>, SecretError> {
     Ok(env)
 }
 
+/// What an export leaves in the data folder.
+fn data_files() -> BTreeMap<String, String> {
+    let splits = Split::ALL.map(|split| (split.as_str(), split.file_name()));
+    let others = [("ontology", "ontology.json"), ("manifest", "manifest.json")];
+    let files = splits.into_iter().chain(others);
+    files
+        .map(|(what, file)| (what.to_owned(), format!("data/{file}")))
+        .collect()
+}
+
 fn request_of(job: &Job) -> Request {
     let entry = &job.entry;
     let others = job.settled.as_ref().map(|settled| settled.others.clone());
@@ -197,6 +208,10 @@ fn request_of(job: &Job) -> Request {
             .map(|(name, value)| (name.to_owned(), value.as_json()))
             .collect(),
         labelbox_config: others.unwrap_or_default(),
+        data: match entry.export {
+            Some(_) => data_files(),
+            None => BTreeMap::new(),
+        },
         resources: entry.resources.clone(),
         devices: job.devices.clone(),
         command: entry.command.clone(),

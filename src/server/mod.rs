@@ -26,6 +26,7 @@ use crate::{
         tls::Tls,
         visits::Visits,
     },
+    meters::ExportMeters,
     recording::Recorder,
     reporter::Reporter,
     retention::Retention,
@@ -59,6 +60,7 @@ pub struct Server {
     token: AdminToken,
     prune: Arc<Notify>,
     restoration: Option<Restoration>,
+    exports: Arc<ExportMeters>,
     // Removed when the server stops: its presence tells the command line where we listen.
     _server_file: ServerFile,
 }
@@ -130,11 +132,14 @@ impl Server {
         let retention =
             Retention::new(store, jobs_dir.clone(), self.settings.config.clone(), prune);
         actors.spawn(retention.run());
+        let exports = Arc::clone(&self.exports);
         let transfer = Transfer::new(transfer::Context {
             store: self.store.clone(),
             jobs_dir,
             labelboxes: labelboxes.clone(),
             room,
+            export_places: self.export_places(),
+            exports,
         });
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();
@@ -161,6 +166,20 @@ impl Server {
         }
     }
 
+    /// By executor, how many of its jobs may have their data, or be fetching it, before they have a slot.
+    fn export_places(&self) -> BTreeMap<String, u32> {
+        let config = self.settings.config.get();
+        let executors = config.executors.iter();
+        executors
+            .map(|one| {
+                (
+                    one.name.clone(),
+                    one.max_running.saturating_add(one.export_ahead),
+                )
+            })
+            .collect()
+    }
+
     fn listen(self, tls: Option<TlsAcceptor>, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
         let config = self.settings.config.get();
         let server = &config.server;
@@ -176,7 +195,7 @@ impl Server {
         let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
         let visits = Arc::<Visits>::default();
         let labelbox = labelbox_routes(Door {
-            workspaces: self.settings.routes,
+            workspaces: self.settings.routes.clone(),
             access: self.settings.access,
             intake,
             limits: body,
@@ -193,9 +212,11 @@ impl Server {
             config: self.settings.config,
             slots: slots.collect(),
             visits,
+            routes: self.settings.routes,
             room: self.scheduling.room.clone(),
             labelboxes: self.settings.labelboxes,
             prune: self.prune,
+            exports: self.exports,
             token: self.token,
         };
         let admin = admin_routes(admin, body);

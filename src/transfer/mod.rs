@@ -1,15 +1,16 @@
 //! The data in and out of Labelbox: what a run holds is laid ready before its training, what was predicted goes
 //! back after it.
 //!
-//! One step a job: `accepted` asks about the run and lays out the job directory.
+//! One step a job: `accepted` asks about the run and lays out the job directory; `exporting` fetches the run's data.
 
 mod accepted;
+mod export;
 mod steps;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -20,13 +21,18 @@ use crate::{
     backoff::rest_after,
     config::Current,
     disk::Room,
+    downloads::{DownloadError, Downloads},
     job::{Job, JobId, JobState},
     labelbox::Labelbox,
+    meters::ExportMeters,
     store::{Store, StoreError},
 };
 
 /// Jobs that get a step at once; a silent Labelbox holds up no more than these, each for a call's time limit.
 const AT_ONCE: usize = 64;
+
+/// Jobs that are looked at in one turn.
+const LOOKED_AT: u32 = 128;
 
 /// The loop looks at least this often, whatever the clocks and notifications do.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -42,6 +48,10 @@ pub struct Context {
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
     /// How much room the disks have.
     pub room: Current<Room>,
+    /// By executor, how many of its jobs may export, or wait with their data for a slot.
+    pub export_places: BTreeMap<String, u32>,
+    /// How exports fare.
+    pub exports: Arc<ExportMeters>,
 }
 
 /// Makes accepted jobs ready, and brings home what they leave.
@@ -50,6 +60,7 @@ pub struct Transfer {
     context: Context,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
+    downloads: OnceLock<Downloads>,
 }
 
 impl Transfer {
@@ -60,6 +71,7 @@ impl Transfer {
             context,
             in_flight: Mutex::default(),
             failures: Mutex::default(),
+            downloads: OnceLock::new(),
         }
     }
 
@@ -67,53 +79,76 @@ impl Transfer {
     pub async fn run(self) {
         let this = Arc::new(self);
         let mut changes = this.context.store.changes();
-        let mut steps = JoinSet::new();
+        let (mut steps, mut exports) = (JoinSet::new(), JoinSet::new());
         loop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
             while steps.try_join_next().is_some() {}
+            while exports.try_join_next().is_some() {}
             let begun = Instant::now();
-            if let Err(error) = this.start_due(&mut steps).await {
-                tracing::warn!("cannot look for accepted jobs: {error}");
+            if let Err(error) = this.start_due(&mut steps, &mut exports).await {
+                tracing::warn!("cannot look for jobs whose data is to be moved: {error}");
                 tokio::time::sleep(LONGEST_SLEEP).await;
             }
             tokio::time::sleep(rest_after(begun.elapsed())).await;
             tokio::select! {
                 _ = changes.changed(), if steps.len() < AT_ONCE => {}
                 _ = steps.join_next(), if steps.len() >= AT_ONCE => {}
+                Some(_) = exports.join_next() => {}
                 () = tokio::time::sleep(LONGEST_SLEEP) => {}
             }
         }
     }
 
-    async fn start_due(self: &Arc<Self>, steps: &mut JoinSet<()>) -> Result<(), StoreError> {
-        let free = AT_ONCE.saturating_sub(steps.len());
+    async fn start_due(
+        self: &Arc<Self>,
+        steps: &mut JoinSet<()>,
+        exports: &mut JoinSet<()>,
+    ) -> Result<(), StoreError> {
         // A job directory that cannot be written would be a failure; waiting for room is none.
-        if free == 0 || self.context.room.get().shortage().is_some() {
+        if self.context.room.get().shortage().is_some() {
             return Ok(());
         }
-        let most = u32::try_from(2 * AT_ONCE).unwrap_or(128);
-        let due = self.context.store.due_accepted(Timestamp::now(), most);
-        for job in due.await? {
-            if steps.len() >= AT_ONCE || !lock(&self.in_flight).insert(job.id) {
-                continue;
+        let now = Timestamp::now();
+        let store = &self.context.store;
+        for (executor, places) in &self.context.export_places {
+            store.begin_exports(executor.clone(), *places, now).await?;
+        }
+        let due = store.due_transfers(now, LOOKED_AT).await?;
+        for job in due {
+            if job.state == JobState::Exporting && exports.len() < export::AT_ONCE {
+                self.start(exports, job);
             }
-            let this = Arc::clone(self);
-            steps.spawn(async move {
-                let id = job.id;
-                match this.step(job).await {
-                    Ok(()) => {}
-                    Err(StoreError::Stale) => {
-                        tracing::debug!(job_id = %id, "the job changed meanwhile");
-                    }
-                    Err(error) => {
-                        tracing::warn!(job_id = %id, "cannot go on with the job: {error}");
-                    }
+        }
+        if steps.len() < AT_ONCE {
+            for job in store.due_accepted(now, LOOKED_AT).await? {
+                if steps.len() < AT_ONCE {
+                    self.start(steps, job);
                 }
-                lock(&this.in_flight).remove(&id);
-            });
+            }
         }
         Ok(())
+    }
+
+    /// Has a job take its step, unless it is at it already.
+    fn start(self: &Arc<Self>, steps: &mut JoinSet<()>, job: Job) {
+        if !lock(&self.in_flight).insert(job.id) {
+            return;
+        }
+        let this = Arc::clone(self);
+        steps.spawn(async move {
+            let id = job.id;
+            match this.step(job).await {
+                Ok(()) => {}
+                Err(StoreError::Stale) => {
+                    tracing::debug!(job_id = %id, "the job changed meanwhile");
+                }
+                Err(error) => {
+                    tracing::warn!(job_id = %id, "cannot go on with the job: {error}");
+                }
+            }
+            lock(&this.in_flight).remove(&id);
+        });
     }
 
     /// One step of a job: to its next state, to its end, or to another try later.
@@ -124,8 +159,18 @@ impl Transfer {
             |fresh: &Job| (fresh.version, fresh.next_check_at) == (job.version, job.next_check_at);
         match fresh.filter(as_listed) {
             Some(job) if job.state == JobState::Accepted => accepted::step(self, job).await,
+            Some(job) if job.state == JobState::Exporting => export::step(self, job).await,
             _ => Ok(()),
         }
+    }
+
+    /// Made when it is first needed, and again if that failed.
+    fn downloads(&self) -> Result<Downloads, DownloadError> {
+        if let Some(downloads) = self.downloads.get() {
+            return Ok(downloads.clone());
+        }
+        let downloads = Downloads::new()?;
+        Ok(self.downloads.get_or_init(|| downloads).clone())
     }
 }
 

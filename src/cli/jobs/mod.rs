@@ -25,6 +25,9 @@ use super::{
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,
+    /// Without a command it lists jobs.
+    #[command(flatten)]
+    list: list::Args,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -60,10 +63,14 @@ impl Args {
     pub(super) fn run(self) -> ExitCode {
         admin_client::run(async {
             let client = self.server.connect()?;
-            match self
-                .action
-                .unwrap_or_else(|| Action::List(list::Args::default()))
-            {
+            if self.action.is_some() && self.list != list::Args::default() {
+                let text = "what chooses jobs stands behind `list`, or without any command";
+                return Err(CommandError::Settings(text.to_owned()));
+            }
+            let Some(action) = self.action else {
+                return self.list.run(&client).await;
+            };
+            match action {
                 Action::List(args) => args.run(&client).await,
                 Action::Show(args) => args.run(&client).await,
                 Action::Logs(args) => args.run(&client).await,

@@ -16,7 +16,7 @@ pub(super) struct Args {
 }
 
 /// What is shown of a job, in this order.
-const FACTS: [(&str, &str); 15] = [
+const FACTS: [(&str, &str); 16] = [
     ("model", "model"),
     ("modelType", "title"),
     ("workspace", "workspace"),
@@ -29,6 +29,7 @@ const FACTS: [(&str, &str); 15] = [
     ("launchId", "launch"),
     ("cause", "cause"),
     ("message", "message"),
+    ("lateRecord", "came later"),
     ("waiting", "waiting"),
     ("labelboxStatus", "in Labelbox"),
     ("jobDir", "files"),

@@ -9,14 +9,19 @@ use crate::config::{
 };
 
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+const EXPORT_MAX_AGE: Duration = Duration::from_secs(12 * 3600);
 
 /// `export = true`, `false`, or a table of what is wanted.
 pub(super) fn export(table: &mut Table) -> Option<Export> {
     let timeout = table
         .limit("export_timeout")
         .unwrap_or(Some(EXPORT_TIMEOUT));
+    let max_age = table
+        .limit("export_max_age")
+        .unwrap_or(Some(EXPORT_MAX_AGE));
     let mut export = Export {
         timeout_ms: timeout.map(milliseconds),
+        max_age_ms: max_age.map(milliseconds),
         ..Export::default()
     };
     match table.take("export").map(|Value { content, .. }| content) {

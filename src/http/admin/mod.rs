@@ -28,12 +28,14 @@ use super::{
     answer,
     body::BodyLimits,
     error::{ApiError, answer_rejection},
+    labelbox::WorkspaceRoutes,
     visits::Visits,
 };
 use crate::{
     config::{Config, Current},
     disk::Room,
     labelbox::Labelbox,
+    meters::ExportMeters,
     store::Store,
 };
 use parameters::Parameters;
@@ -53,10 +55,14 @@ pub struct Admin {
     pub jobs_dir: PathBuf,
     /// What came to Labelbox's listener.
     pub visits: Arc<Visits>,
+    /// The workspaces as Labelbox sees them, whose secrets know when they signed.
+    pub routes: Current<Vec<WorkspaceRoutes>>,
     /// How much room the disks have.
     pub room: Current<Room>,
     /// The clients of Labelbox, by workspace.
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
+    /// How exports fare.
+    pub exports: Arc<ExportMeters>,
     /// Rung when somebody wants old files removed now.
     pub prune: Arc<Notify>,
     /// What every `/api` request must bear.

@@ -55,6 +55,16 @@ impl Admin {
         {
             return Ok(Some(shortage));
         }
+        if job.state == JobState::Exporting && job.waiting.is_none() {
+            let noted = self.exports.noted(job.id);
+            let why = "waits for its turn among the exports under way".to_owned();
+            return Ok(Some(noted.unwrap_or(why)).filter(|text| !text.is_empty()));
+        }
+        if job.state == JobState::Accepted && job.next_check_at.is_none() {
+            return Ok(Some(format!(
+                "waits until fewer jobs of executor {executor} export their data, or wait with it for a slot"
+            )));
+        }
         if job.state != JobState::Queued {
             return Ok(job.waiting.clone());
         }

@@ -180,6 +180,7 @@ pub(crate) fn workspace_settings(name: &str, path: &str, models: Option<&[&str]>
         webhook_secrets: vec![elsewhere.clone()],
         api_key: elsewhere,
         endpoint: "https://api.labelbox.com/graphql".to_owned(),
+        requests_per_minute: 1200,
         models: models.map(|slugs| slugs.iter().map(|slug| (*slug).to_owned()).collect()),
     }
 }
