@@ -83,6 +83,7 @@
 //! | 1 | [`config`] | `models.toml`, every mistake located |
 //! | 1 | [`dataset`] | the shapes of exported rows, labels and ontologies |
 //! | 1 | [`predictions`] | what a command predicted: checked, and frozen into what is sent |
+//! | 1 | [`formats`] | an export as COCO, YOLO and Hugging Face's `datasets`, and their results as predictions |
 //! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |
 //!
 //! # Rules
@@ -103,6 +104,7 @@ pub mod disk;
 pub mod downloads;
 pub mod emulator;
 pub mod executor;
+pub mod formats;
 pub mod http;
 pub mod job;
 pub mod job_dir;

@@ -20,7 +20,7 @@ use crate::job::Cause;
 
 pub use access::Access;
 pub use current::Current;
-pub use data::{Export, Parts, Predictions, Preflight, Tolerance};
+pub use data::{Export, Format, Parts, Predictions, Preflight, Tolerance};
 pub use params::{ParamLimits, ParamValue, Params, Settled};
 pub use reader::{Parsed, ReadError, parse, read};
 pub use retention::{Part, RetentionConfig};
@@ -218,6 +218,9 @@ pub struct ModelEntry {
     pub param_limits: BTreeMap<String, ParamLimits>,
     /// What of the run's data is exported for the command; none if it needs no data.
     pub export: Option<Export>,
+    /// What the export is written as, beside its lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formats: Vec<Format>,
     /// What the data must hold before anything is submitted.
     #[serde(default)]
     pub preflight: Preflight,

@@ -21,6 +21,7 @@ mod emulator;
 mod event_command;
 mod export;
 mod files;
+mod formats;
 mod full_disk;
 mod http_body;
 mod http_listener;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use super::{
     Found,
     command::{command, env, env_pass},
-    data::{export, max_row_errors, predictions, preflight},
+    data::{export, formats, max_row_errors, predictions, preflight},
     milliseconds, named_tables,
     params::params,
 };
@@ -92,6 +92,7 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         max_starts_per_day: table
             .count_limit("max_starts_per_day")
             .unwrap_or(Some(SPENDING)),
+        formats: formats(table, export.as_ref()),
         preflight: preflight(table, export.as_ref()),
         max_row_errors: max_row_errors(table, predictions),
         import_lines: table

@@ -1,7 +1,7 @@
 //! What a model says of its data and its parameters, and what a run's own config makes of them.
 
 use serde_json::{Map, Value, json};
-use trainhook::config::{ModelEntry, Parts, Predictions, Settled, Tolerance};
+use trainhook::config::{Format, ModelEntry, Parts, Predictions, Settled, Tolerance};
 
 use super::{
     GOOD,
@@ -119,6 +119,29 @@ fn mistakes_about_data_are_located() {
         16,
         "models.digits.predictions",
         "cannot be checked",
+    );
+}
+
+#[test]
+fn formats_are_written_of_what_is_exported() {
+    let formats = |line: &str| model(line, "").formats;
+    assert_eq!(formats(""), []);
+    assert_eq!(formats("formats = [\"hf\"]"), [Format::Hf]);
+    assert_eq!(
+        formats("formats = [\"yolo\", \"coco\"]\nexport = { files = true }"),
+        [Format::Coco, Format::Yolo]
+    );
+    let wrong = |line: &str, text: &str| added(HEAD, line, 15, "models.digits.formats", text);
+    wrong("formats = [\"voc\"]", "\"coco\", \"yolo\" and \"hf\" only");
+    wrong("formats = \"coco\"", "a list of texts");
+    wrong("formats = [\"hf\", \"hf\"]", "twice");
+    wrong(
+        "formats = [\"hf\"]\nexport = false",
+        "take export = false away",
+    );
+    wrong(
+        "formats = [\"hf\", \"coco\"]",
+        "\"coco\" is of images, which are fetched only if you write export = { files = true }",
     );
 }
 

@@ -7,6 +7,7 @@ mod events;
 mod payload;
 mod predictions;
 mod records;
+mod results;
 mod settings;
 mod signature;
 mod verdicts;

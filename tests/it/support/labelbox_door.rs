@@ -211,6 +211,7 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         max_starts_per_day: None,
         param_limits: Default::default(),
         export: None,
+        formats: Vec::new(),
         preflight: Default::default(),
         predictions: Default::default(),
         max_row_errors: Default::default(),
