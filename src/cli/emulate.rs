@@ -92,7 +92,7 @@ impl Args {
 }
 
 /// A stock dataset by its name, or the user's own file.
-fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
+pub(super) fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
     match name.to_str() {
         Some("digits") => Ok(Dataset::digits()),
         _ => Dataset::read(name).map_err(io::Error::other),
