@@ -11,13 +11,15 @@ const ACCURACY: &str = "accuracy";
 /// A line for the rows, one for what was imported, and one for each feature that was predicted.
 pub(super) fn lines(rows: usize, arrived: &PredictionSummary, job: &Job) -> Vec<String> {
     let refused: u64 = arrived.imports.iter().map(|import| import.refused).sum();
+    let imports = match arrived.imports.len() {
+        1 => "one import".to_owned(),
+        imports => format!("{imports} imports"),
+    };
     let mut lines = vec![
         format!("{rows} data rows were there, and exported for the training"),
         format!(
-            "{} predictions and {} metrics came back in {} imports; {refused} lines were refused",
-            arrived.predictions,
-            arrived.metrics,
-            arrived.imports.len()
+            "{} predictions and {} metrics came back in {imports}; {refused} lines were refused",
+            arrived.predictions, arrived.metrics
         ),
     ];
     let told = job.progress.metrics.get(ACCURACY).copied();
