@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// What identifies a row, and how large its medium is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,9 +29,20 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 struct Sides {
     #[serde(default)]
-    width: Option<f64>,
+    width: Side,
     #[serde(default)]
-    height: Option<f64>,
+    height: Side,
+}
+
+/// A number of pixels; none where there is anything else, which must not keep a whole export away.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Side(Option<f64>);
+
+impl<'de> Deserialize<'de> for Side {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(value.get().parse().ok()))
+    }
 }
 
 impl<'a> RowHead<'a> {
@@ -58,6 +70,6 @@ impl<'a> RowHead<'a> {
     #[must_use]
     pub fn size(&self) -> Option<(f64, f64)> {
         let Sides { width, height } = self.media_attributes?;
-        Some((width?, height?))
+        Some((width.0?, height.0?))
     }
 }

@@ -7,6 +7,7 @@ mod classes;
 mod failure;
 mod finish;
 mod ontology;
+mod output;
 mod pieces;
 mod preflight;
 mod record;

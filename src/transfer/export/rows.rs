@@ -15,7 +15,7 @@ use super::{
 use crate::dataset::Ontology;
 
 /// Messages that wait for the sorter; one holds what a connection gives at once, some hundred kilobytes at most.
-const WAITING: usize = 16;
+const WAITING: usize = 8;
 
 impl Export<'_> {
     /// Brings the task's rows into the files of their splits, from where they are.

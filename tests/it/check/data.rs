@@ -42,6 +42,15 @@ fn an_export_brings_predictions_with_it_unless_they_are_not_wanted() {
     assert_eq!(wanted.timeout_ms, Some(6 * 3_600_000));
     let without = export("export_timeout = \"none\"").expect("on");
     assert_eq!(without.timeout_ms, None);
+    let hour = |line: &str| {
+        export(line)
+            .expect("on")
+            .max_age_ms
+            .map(|age| age / 3_600_000)
+    };
+    assert_eq!(hour(""), Some(12));
+    assert_eq!(hour("export_max_age = \"3h\""), Some(3));
+    assert_eq!(hour("export_max_age = \"none\""), None);
     let predictions = |line: &str| model(line, "").predictions;
     assert_eq!(predictions(""), Predictions::Required);
     assert_eq!(predictions("export = false"), Predictions::None);
@@ -195,5 +204,36 @@ fn a_value_outside_its_limits_is_refused_in_words() {
     assert!(
         refused.ends_with("but it must be one of adam, sgd"),
         "{refused}"
+    );
+}
+
+#[test]
+fn how_far_ahead_and_how_often_labelbox_is_asked_has_defaults_and_bounds() {
+    let config = read(GOOD).expect("no mistakes");
+    assert_eq!(config.executors[0].export_ahead, 2);
+    assert_eq!(config.workspaces[0].requests_per_minute, 1200);
+    let other = GOOD
+        .replacen(
+            "[executors.local]",
+            "[executors.local]\nexport_ahead = 0",
+            1,
+        )
+        .replacen(
+            "[workspaces.main]",
+            "[workspaces.main]\nrequests_per_minute = 5000",
+            1,
+        );
+    let config = read(&other).expect("no mistakes");
+    assert_eq!(config.executors[0].export_ahead, 0);
+    assert_eq!(config.workspaces[0].requests_per_minute, 5000);
+    let too_few = GOOD.replacen(
+        "[workspaces.main]",
+        "[workspaces.main]\nrequests_per_minute = 10",
+        1,
+    );
+    let mistakes = read(&too_few).expect_err("a mistake");
+    assert!(
+        format!("{mistakes:?}").contains("requests_per_minute"),
+        "{mistakes:?}"
     );
 }

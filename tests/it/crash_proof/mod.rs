@@ -10,20 +10,36 @@ use std::{fs, path::Path, time::Duration};
 use serde_json::Value;
 use trainhook::{
     config::Secret,
-    emulator::{Click, Fault, FaultKind},
+    emulator::{Click, Dataset, Fault, FaultKind},
     process::ProcessId,
 };
 
-use crate::support::{
-    numbers::Numbers,
-    processes,
-    stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+use crate::{
+    export,
+    support::{
+        numbers::Numbers,
+        processes,
+        stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+    },
 };
 
 const KILLS: usize = 200;
 
 /// Every command notes its launch when it starts; nothing else does.
 const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
+
+/// What may go wrong at Labelbox.
+const CALLS: [&str; 9] = [
+    "updateTrainingPipeline",
+    "modelRun",
+    "trainingPipeline",
+    "exportDataRowsInModelRun",
+    "user",
+    "annotationGroups",
+    "ontology",
+    "task",
+    "/files/exports",
+];
 
 /// What the kills are tried on.
 struct Trial {
@@ -51,10 +67,13 @@ fn models() -> String {
         ("forking", "sleep 30 & sleep 0.2"),
     ];
     let models = scripts.map(|(name, script)| model(name, &format!("{NOTE}{script}"), quickly));
-    models.concat()
+    let has_its_data = format!("{NOTE}[ $(wc -l < $TRAINHOOK_TRAINING_FILE) = 160 ] || exit 4");
+    models.concat() + &export::model("data", &has_its_data, quickly)
 }
 
-const MODELS: [&str; 6] = ["quick", "short", "long", "wrong", "shaky", "forking"];
+const MODELS: [&str; 7] = [
+    "quick", "short", "long", "wrong", "shaky", "forking", "data",
+];
 
 impl Trial {
     async fn start(seed: u64) -> Self {
@@ -81,10 +100,8 @@ impl Trial {
     /// One click, answered or not: the server may die meanwhile.
     async fn click(&mut self) {
         let fresh = || {
-            (
-                self.stack.new_run(),
-                *Numbers::one_of(&mut self.numbers, &MODELS),
-            )
+            let run = self.stack.run_with(&Dataset::generated(200, 300));
+            (run, *Numbers::one_of(&mut self.numbers, &MODELS))
         };
         let (run, model_type) = self.unanswered.take().unwrap_or_else(fresh);
         self.click_on(run, model_type).await;
@@ -109,9 +126,7 @@ impl Trial {
 
     /// Something goes wrong with one of the next calls to Labelbox.
     fn spoil(&mut self) {
-        let operation =
-            self.numbers
-                .one_of(&["updateTrainingPipeline", "modelRun", "trainingPipeline"]);
+        let operation = self.numbers.one_of(&CALLS);
         let status = |status| FaultKind::Status {
             status,
             body: None,

@@ -20,6 +20,7 @@ pub(super) fn hold(trial: &Trial) {
         let job = &jobs[id];
         attempts_have_their_causes(job);
         labelbox_knows_the_end(trial, run, job);
+        data_arrives(job);
     }
     nothing_is_left_running(trial);
 }
@@ -107,6 +108,16 @@ fn labelbox_knows_the_end(trial: &Trial, run: &str, job: &Value) {
         .skip(1)
         .any(|status| *status == "EXPORTING_DATA");
     assert!(!begun_again, "{told:?} {job}");
+}
+
+/// Nothing that was killed or went wrong keeps the data away, or leaves half of it.
+fn data_arrives(job: &Value) {
+    let job = &job["job"];
+    if job["model"] == "data" {
+        let kept_away = ["export_failed", "preflight", "infra", "job_error"];
+        let cause = job["cause"].as_str().unwrap_or_default();
+        assert!(!kept_away.contains(&cause), "{job}");
+    }
 }
 
 fn nothing_is_left_running(trial: &Trial) {

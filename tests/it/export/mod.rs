@@ -3,6 +3,7 @@
 mod broken;
 mod circle;
 mod disk;
+mod heads;
 mod large;
 mod parameters;
 mod places;
@@ -54,7 +55,7 @@ fn in_files_of(file_bytes: usize) -> Timing {
 
 impl Stack {
     /// A fresh run with this data.
-    fn run_with(&self, dataset: &Arc<Dataset>) -> String {
+    pub(crate) fn run_with(&self, dataset: &Arc<Dataset>) -> String {
         let run = self.new_run();
         assert!(self.emulator.set_dataset(&run, Some(Arc::clone(dataset))));
         run
