@@ -13,7 +13,7 @@ use super::{
     LINE_LIMIT, MOST_LINES, MOST_METRICS, MOST_PER_FEATURE,
     check::{Checked, Checker},
     chunks::Chunks,
-    frozen::{Frozen, Origin, Problem, RejectedFile},
+    frozen::{Frozen, MOST_LISTED, Origin, Problem, RejectedFile},
     ledger::{Findings, Kind, Ledger, nameless},
     line::Rejection,
 };
@@ -61,13 +61,19 @@ impl Draft {
         }
     }
 
-    /// Puts them in their place, durably: from here on they are what is sent, whatever happens.
+    /// Puts them in their place, durably: from here on they are what is sent, whatever happens. Only where nothing is
+    /// frozen yet.
     ///
     /// # Errors
     /// As the file system says.
     pub fn keep(self) -> io::Result<Frozen> {
         self.frozen.write(&self.folder)?;
-        fs::rename(&self.folder, Frozen::folder(&self.server))?;
+        let place = Frozen::folder(&self.server);
+        match fs::remove_dir_all(&place) {
+            // The rest of one whose removal was interrupted.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::rename(&self.folder, place)?,
+        }
         files::sync_dir(&self.server)?;
         Ok(self.frozen)
     }
@@ -126,6 +132,7 @@ struct Reading {
     ledger: Ledger,
     job: String,
     lines: u32,
+    rejected: u64,
 }
 
 impl Reading {
@@ -135,6 +142,7 @@ impl Reading {
             ledger: Ledger::create(folder)?,
             job: job.to_string(),
             lines: 0,
+            rejected: 0,
         })
     }
 
@@ -190,7 +198,13 @@ impl Reading {
     }
 
     fn reject(&mut self, number: u32, rejection: &Rejection, text: &[u8]) -> io::Result<()> {
-        let problem = Problem::ours(u64::from(number), rejection.to_string(), text);
+        self.rejected += 1;
+        // What nobody will read takes no room.
+        let (reason, text) = match self.rejected > MOST_LISTED {
+            true => (String::new(), &b""[..]),
+            false => (rejection.to_string(), text),
+        };
+        let problem = Problem::ours(u64::from(number), reason, text);
         let problem = serde_json::to_vec(&problem).map_err(io::Error::other)?;
         self.write(Mark::Rejected, number, Uuid::nil(), &problem)
     }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::job_dir::files;
 
 /// Rejected lines that are listed; more are counted only.
-const MOST_LISTED: u64 = 100_000;
+pub(super) const MOST_LISTED: u64 = 100_000;
 
 /// Characters of a rejected line that are listed.
 const TEXT_LIMIT: usize = 1000;
@@ -170,8 +170,14 @@ impl Chunk {
     pub fn read(&self, server: &Path) -> io::Result<Vec<u8>> {
         let name = self.file("ndjson");
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{name} was changed"));
-        let content = files::read_untrusted(server, &name, self.bytes.saturating_add(1))?;
-        let content = content.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
+        let file = files::open_untrusted(server, &name)?;
+        let file = file.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
+        let mut content = Vec::new();
+        if file.metadata()?.len() == self.bytes {
+            // All at once: a buffer that grows would take twice the memory.
+            content.reserve_exact(usize::try_from(self.bytes).map_err(io::Error::other)?);
+            file.take(self.bytes).read_to_end(&mut content)?;
+        }
         let is_whole =
             content.len() as u64 == self.bytes && hex(&Sha256::digest(&content)) == self.sha256;
         is_whole.then_some(content).ok_or_else(damaged)

@@ -113,32 +113,28 @@ impl Transfer {
     pub async fn run(self) {
         let this = Arc::new(self);
         let mut changes = this.context.store.changes();
-        let (mut steps, mut exports) = (JoinSet::new(), JoinSet::new());
+        let mut going = Going::default();
         loop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
-            while steps.try_join_next().is_some() {}
-            while exports.try_join_next().is_some() {}
+            going.forget_ended();
             let begun = Instant::now();
-            if let Err(error) = this.start_due(&mut steps, &mut exports).await {
+            if let Err(error) = this.start_due(&mut going).await {
                 tracing::warn!("cannot look for jobs whose data is to be moved: {error}");
                 tokio::time::sleep(LONGEST_SLEEP).await;
             }
             tokio::time::sleep(rest_after(begun.elapsed())).await;
             tokio::select! {
-                _ = changes.changed(), if steps.len() < AT_ONCE => {}
-                _ = steps.join_next(), if steps.len() >= AT_ONCE => {}
-                Some(_) = exports.join_next() => {}
+                _ = changes.changed(), if going.steps.len() < AT_ONCE => {}
+                _ = going.steps.join_next(), if going.steps.len() >= AT_ONCE => {}
+                Some(_) = going.exports.join_next() => {}
+                Some(_) = going.uploads.join_next() => {}
                 () = tokio::time::sleep(LONGEST_SLEEP) => {}
             }
         }
     }
 
-    async fn start_due(
-        self: &Arc<Self>,
-        steps: &mut JoinSet<()>,
-        exports: &mut JoinSet<()>,
-    ) -> Result<(), StoreError> {
+    async fn start_due(self: &Arc<Self>, going: &mut Going) -> Result<(), StoreError> {
         // A job directory that cannot be written would be a failure; waiting for room is none.
         if self.context.room.get().shortage().is_some() {
             return Ok(());
@@ -150,16 +146,18 @@ impl Transfer {
         }
         let due = store.due_transfers(now, LOOKED_AT).await?;
         for job in due {
-            match job.state {
-                JobState::Exporting if exports.len() < export::AT_ONCE => self.start(exports, job),
-                JobState::Uploading if steps.len() < AT_ONCE => self.start(steps, job),
-                _ => {}
+            let (set, most) = match job.state {
+                JobState::Exporting => (&mut going.exports, export::AT_ONCE),
+                _ => (&mut going.uploads, upload::AT_ONCE),
+            };
+            if set.len() < most {
+                self.start(set, job);
             }
         }
-        if steps.len() < AT_ONCE {
+        if going.steps.len() < AT_ONCE {
             for job in store.due_accepted(now, LOOKED_AT).await? {
-                if steps.len() < AT_ONCE {
-                    self.start(steps, job);
+                if going.steps.len() < AT_ONCE {
+                    self.start(&mut going.steps, job);
                 }
             }
         }
@@ -216,6 +214,22 @@ impl Transfer {
         let downloads = Downloads::reaching(reach, Limits::default(), proxy.as_deref())?;
         let files = FilesContext::new(downloads, cache);
         Ok(self.files.get_or_init(|| files).clone())
+    }
+}
+
+/// The steps under way, each kind with places of its own: none keeps another from moving.
+#[derive(Debug, Default)]
+struct Going {
+    steps: JoinSet<()>,
+    exports: JoinSet<()>,
+    uploads: JoinSet<()>,
+}
+
+impl Going {
+    fn forget_ended(&mut self) {
+        for set in [&mut self.steps, &mut self.exports, &mut self.uploads] {
+            while set.try_join_next().is_some() {}
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use jiff::Timestamp;
+
 use super::{
-    Transfer, Upload,
+    BUSY_WAIT, Transfer, Upload,
     failure::{self, Failure},
     freeze::{Found, Order, PREDICTIONS},
     on_disk,
@@ -26,7 +28,11 @@ pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<
         dir: JobDir::new(&transfer.context.jobs_dir, job.id),
     };
     let changes = match upload.take_over().await {
-        Ok(changes) => changes,
+        Ok(Some(changes)) => changes,
+        Ok(None) => {
+            let at = Timestamp::now() + BUSY_WAIT;
+            return transfer.context.store.check_again(&[job], at).await;
+        }
         Err(Failure::Store(error)) => return Err(error),
         Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
         Err(Failure::Final(message)) => vec![failure::change(message)],
@@ -44,13 +50,14 @@ enum Source {
 }
 
 impl Upload<'_> {
-    async fn take_over(&self) -> Result<Vec<Change>, Failure> {
+    /// None while others are checked.
+    async fn take_over(&self) -> Result<Option<Vec<Change>>, Failure> {
         let source = self.find_source().await?;
         let server = self.dir.server();
         // A crash may have come between the freezing and the note of it.
         if on_disk(move || Frozen::open(&server)).await?.is_none() {
-            let Ok(_place) = self.transfer.uploads.reads.acquire().await else {
-                return Err(Failure::later("the server is stopping"));
+            let Ok(_place) = self.transfer.uploads.freezes.try_acquire() else {
+                return Ok(None);
             };
             let draft = match &source {
                 Source::Frozen(earlier, frozen) => self.resend(earlier, frozen).await?,
@@ -59,7 +66,7 @@ impl Upload<'_> {
             self.keep(draft).await?;
         }
         let (Source::Frozen(earlier, _) | Source::Written(earlier)) = source;
-        Ok(self.inherit(&earlier))
+        Ok(Some(self.inherit(&earlier)))
     }
 
     /// Labelbox is told of the training as if it had been this job's.

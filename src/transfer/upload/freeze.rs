@@ -44,7 +44,7 @@ pub(super) struct Order {
 impl Upload<'_> {
     /// Freezes what the job's own attempt has left.
     pub(super) async fn freeze(&self) -> Result<Next, Failure> {
-        let Ok(_place) = self.transfer.uploads.reads.try_acquire() else {
+        let Ok(_place) = self.transfer.uploads.freezes.try_acquire() else {
             return Ok(Next::In(super::BUSY_WAIT));
         };
         let order = Order {

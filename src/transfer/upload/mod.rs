@@ -29,11 +29,14 @@ use crate::{
 pub(super) use begin::begin;
 use failure::Failure;
 
+/// Jobs that get a step at once.
+pub(super) const AT_ONCE: usize = 64;
+
 /// Chunks on their way at once; each is held in memory as a whole.
 const POSTS_AT_ONCE: usize = 2;
 
-/// Checks and reads of results at once; each takes a core, or some memory.
-const READS_AT_ONCE: usize = 1;
+/// Files of predictions that are checked at once; each takes a core, and memory for all rows of its run.
+const FREEZES_AT_ONCE: usize = 1;
 
 /// After this, whoever finds no place looks again.
 const BUSY_WAIT: Duration = Duration::from_millis(500);
@@ -42,7 +45,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Uploads {
     posts: Semaphore,
-    reads: Semaphore,
+    freezes: Semaphore,
     /// Since when this process has known of each.
     since: Mutex<HashMap<JobId, Instant>>,
 }
@@ -51,7 +54,7 @@ impl Default for Uploads {
     fn default() -> Self {
         Self {
             posts: Semaphore::new(POSTS_AT_ONCE),
-            reads: Semaphore::new(READS_AT_ONCE),
+            freezes: Semaphore::new(FREEZES_AT_ONCE),
             since: Mutex::default(),
         }
     }

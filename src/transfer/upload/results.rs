@@ -27,9 +27,6 @@ impl Upload<'_> {
         chunk: &Chunk,
         import: &Import,
     ) -> Result<Vec<Problem>, Failure> {
-        let Ok(_place) = self.transfer.uploads.reads.acquire().await else {
-            return Err(Failure::later("the server is stopping"));
-        };
         let (of, server) = (chunk.clone(), self.dir.server());
         let origins = on_disk(move || of.origins(&server)).await?;
         let mut results = Results::of(&origins);

@@ -44,7 +44,7 @@ impl Upload<'_> {
     fn labelbox(&self) -> Result<Labelbox, Failure> {
         let labelboxes = self.transfer.context.labelboxes.get();
         let workspace = &self.job.workspace;
-        let labelbox = labelboxes.get(workspace).cloned();
+        let labelbox = labelboxes.get(workspace).map(Labelbox::in_bulk);
         labelbox.ok_or_else(|| Failure::later(format!("workspace {workspace} is not configured")))
     }
 

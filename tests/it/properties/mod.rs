@@ -5,7 +5,7 @@
 mod answers;
 mod events;
 mod payload;
-mod predictions;
+pub(crate) mod predictions;
 mod records;
 mod results;
 mod settings;

@@ -64,7 +64,7 @@ fn put(into: &mut Value, path: &[Index], value: Value) {
     }
 }
 
-fn any_line() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn any_line() -> impl Strategy<Value = Vec<u8>> {
     let good = || select(good_lines()).prop_map(|line| line.to_string().into_bytes());
     prop_oneof![
         2 => bytes(),

@@ -1,5 +1,6 @@
 //! Predictions on their way into Labelbox, from what a command wrote to a COMPLETE that is true.
 
+mod agreement;
 mod circle;
 mod faults;
 mod fetch;
