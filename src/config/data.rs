@@ -53,6 +53,18 @@ pub struct Parts {
     pub predictions: bool,
 }
 
+/// `formats = ["coco", "yolo", "hf"]`: what an export is written as, beside its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// COCO's JSON files, of images.
+    Coco,
+    /// YOLO's folders, of images.
+    Yolo,
+    /// Hugging Face's `datasets`, of images or texts.
+    Hf,
+}
+
 /// `preflight = { training = 1, test = 1, every_class_labelled = true }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preflight {
@@ -86,6 +98,12 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
+    /// Whether so many of `all` may go wrong.
+    #[must_use]
+    pub fn allows(self, wrong: u64, all: u64) -> bool {
+        wrong <= self.most(all)
+    }
+
     /// How many of `all` may go wrong.
     #[must_use]
     pub fn most(self, all: u64) -> u64 {
@@ -105,6 +123,27 @@ impl std::fmt::Display for Tolerance {
             Self::Count(count) => write!(f, "{count}"),
             Self::Share(share) => write!(f, "{}%", f64::from(*share) / 100.0),
         }
+    }
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Coco, Self::Yolo, Self::Hf];
+
+    /// The word, which is the name of its folder, too.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Coco => "coco",
+            Self::Yolo => "yolo",
+            Self::Hf => "hf",
+        }
+    }
+
+    /// Whether it is of images alone, and so of nothing without their files.
+    #[must_use]
+    pub const fn needs_files(self) -> bool {
+        matches!(self, Self::Coco | Self::Yolo)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::job::Cause;
 
 pub use access::Access;
 pub use current::Current;
-pub use data::{Export, Parts, Predictions, Preflight, Tolerance};
+pub use data::{Export, Format, Parts, Predictions, Preflight, Tolerance};
 pub use params::{ParamLimits, ParamValue, Params, Settled};
 pub use reader::{Parsed, ReadError, parse, read};
 pub use retention::{Part, RetentionConfig};
@@ -218,15 +218,31 @@ pub struct ModelEntry {
     pub param_limits: BTreeMap<String, ParamLimits>,
     /// What of the run's data is exported for the command; none if it needs no data.
     pub export: Option<Export>,
+    /// What the export is written as, beside its lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formats: Vec<Format>,
     /// What the data must hold before anything is submitted.
     #[serde(default)]
     pub preflight: Preflight,
     /// Whether the command leaves predictions.
     #[serde(default)]
     pub predictions: Predictions,
+    /// How many of the predictions may be refused before the job fails. Default none.
+    #[serde(default)]
+    pub max_row_errors: Tolerance,
+    /// Predictions that go to Labelbox in one import. Default 20,000.
+    #[serde(default = "default_import_lines")]
+    pub import_lines: u32,
     /// The time that predictions may take to be imported; none if written `"none"`. Default 6 h.
     #[serde(default)]
     pub upload_timeout_ms: Option<u64>,
+}
+
+/// Predictions that go to Labelbox in one import.
+pub(crate) const IMPORT_LINES: u32 = 20_000;
+
+const fn default_import_lines() -> u32 {
+    IMPORT_LINES
 }
 
 /// The value of an environment variable: text, or a secret kept elsewhere.
@@ -275,6 +291,12 @@ impl ModelEntry {
     #[must_use]
     pub fn run_timeout(&self) -> Option<Duration> {
         self.run_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// An import of predictions that takes longer fails the job.
+    #[must_use]
+    pub fn upload_timeout(&self) -> Option<Duration> {
+        self.upload_timeout_ms.map(Duration::from_millis)
     }
 
     /// Waiting longer fails the job.

@@ -28,7 +28,7 @@ pub struct Settings {
 impl Settings {
     /// Reads the secrets that `config` refers to.
     pub(super) fn new(config: Config) -> Result<Self, StartError> {
-        let (routes, secrets) = workspaces(&config)?;
+        let (routes, secrets) = workspaces(&config, &[])?;
         Ok(Self {
             labelboxes: Current::new(labelboxes(&config, None, &BTreeMap::new())),
             access: Current::new(config.server.access.clone()),
@@ -42,8 +42,7 @@ impl Settings {
 
     /// Has all that is exchanged with Labelbox kept from now on.
     pub(super) fn record(&mut self, recorder: Recorder) {
-        let earlier = self.labelboxes.get();
-        let labelboxes = labelboxes(&self.config.get(), Some(&recorder), &earlier);
+        let labelboxes = labelboxes(&self.config.get(), Some(&recorder), &self.labelboxes.get());
         self.labelboxes.replace(labelboxes);
         self.recorder = Some(recorder);
     }
@@ -56,11 +55,10 @@ impl Settings {
     /// [`StartError::Secret`]: a webhook secret cannot be read; nothing was taken over.
     pub fn replace(&self, mut config: Config) -> Result<Vec<String>, StartError> {
         let old = self.config.get();
-        let (routes, secrets) = workspaces(&config)?;
+        let (routes, secrets) = workspaces(&config, &self.routes.get())?;
         let kept = keep_fixed(&old, &mut config);
-        let earlier = self.labelboxes.get();
-        self.labelboxes
-            .replace(labelboxes(&config, self.recorder.as_ref(), &earlier));
+        let labelboxes = labelboxes(&config, self.recorder.as_ref(), &self.labelboxes.get());
+        self.labelboxes.replace(labelboxes);
         self.access.replace(config.server.access.clone());
         self.reach.replace(Reach::of(&config));
         self.routes.replace(routes);
@@ -111,8 +109,12 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     kept
 }
 
-/// The routes of each workspace, and all secrets that must never be seen in a job's words.
-fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartError> {
+/// The routes of each workspace, whose secrets go on from when they last signed for `earlier` ones, and all secrets that
+/// must never be seen in a job's words.
+fn workspaces(
+    config: &Config,
+    earlier: &[WorkspaceRoutes],
+) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartError> {
     let (mut routes, mut all) = (Vec::new(), Secrets::default());
     for workspace in &config.workspaces {
         let unreadable = |source| StartError::Secret {
@@ -135,16 +137,19 @@ fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartE
                 "the API key cannot be read: {error}"
             ),
         }
-        routes.push(WorkspaceRoutes::new(
-            workspace,
-            &config.models,
-            WebhookSecrets::new(secrets),
-        ));
+        let secrets = WebhookSecrets::new(secrets);
+        let before = earlier.iter().find(|other| other.name() == workspace.name);
+        let secrets = match before {
+            Some(before) => secrets.remembering(before.secrets()),
+            None => secrets,
+        };
+        routes.push(WorkspaceRoutes::new(workspace, &config.models, secrets));
     }
     Ok((routes, all))
 }
 
-/// One client a workspace. Reading the settings again makes no more calls than were allowed.
+/// One client a workspace, which counts on from where the `earlier` one has got: reading the settings again makes no
+/// more calls than were allowed.
 fn labelboxes(
     config: &Config,
     recorder: Option<&Recorder>,
@@ -154,6 +159,10 @@ fn labelboxes(
     let client = |workspace: &crate::config::Workspace| {
         let labelbox = Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
             .limited_to(workspace.requests_per_minute, earlier.get(&workspace.name));
+        let labelbox = match earlier.get(&workspace.name) {
+            Some(earlier) => labelbox.counting_on_from(earlier),
+            None => labelbox,
+        };
         match recorder {
             Some(recorder) => labelbox.recorded_by(recorder.clone()),
             None => labelbox,

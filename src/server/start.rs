@@ -101,6 +101,7 @@ impl Server {
         let server_file = ServerFile::write(&config.server.state_dir, &info)
             .map_err(folder(config.server.state_dir.clone()))?;
         forget_old_clocks(&store, &config).await?;
+        store.doubt_reports_under_way(Timestamp::now()).await?;
         let restoration = Restoration::begin(&store, &jobs_dir).await?;
         let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
         let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));

@@ -1,12 +1,14 @@
 //! The data in and out of Labelbox: what a run holds is laid ready before its training, what was predicted goes
 //! back after it.
 //!
-//! One step a job: `accepted` asks about the run and lays out the job directory; `exporting` fetches the run's data.
+//! One step a job: `accepted` asks about the run and lays out the job directory; `exporting` fetches the run's data;
+//! `uploading` has predictions imported.
 
 mod accepted;
 mod export;
 pub mod files;
 mod steps;
+mod upload;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -22,7 +24,7 @@ use files::{Cache, FilesContext};
 
 use crate::{
     backoff::rest_after,
-    config::Current,
+    config::{Config, Current},
     disk::Room,
     downloads::{DownloadError, Downloads, Limits, Reach},
     job::{Job, JobId, JobState},
@@ -49,6 +51,8 @@ pub struct Context {
     pub jobs_dir: PathBuf,
     /// The clients by the names of their workspaces.
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
+    /// The settings in force.
+    pub config: Current<Config>,
     /// How much room the disks have.
     pub room: Current<Room>,
     /// By executor, how many of its jobs may export, or wait with their data for a slot.
@@ -76,6 +80,7 @@ pub struct Transfer {
     context: Context,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
+    uploads: upload::Uploads,
     files: OnceLock<FilesContext>,
 }
 
@@ -87,6 +92,7 @@ impl Transfer {
             context,
             in_flight: Mutex::default(),
             failures: Mutex::default(),
+            uploads: upload::Uploads::default(),
             files: OnceLock::new(),
         }
     }
@@ -132,8 +138,10 @@ impl Transfer {
         }
         let due = store.due_transfers(now, LOOKED_AT).await?;
         for job in due {
-            if job.state == JobState::Exporting && exports.len() < export::AT_ONCE {
-                self.start(exports, job);
+            match job.state {
+                JobState::Exporting if exports.len() < export::AT_ONCE => self.start(exports, job),
+                JobState::Uploading if steps.len() < AT_ONCE => self.start(steps, job),
+                _ => {}
             }
         }
         if steps.len() < AT_ONCE {
@@ -176,6 +184,7 @@ impl Transfer {
         match fresh.filter(as_listed) {
             Some(job) if job.state == JobState::Accepted => accepted::step(self, job).await,
             Some(job) if job.state == JobState::Exporting => export::step(self, job).await,
+            Some(job) if job.state == JobState::Uploading => upload::step(self, job).await,
             _ => Ok(()),
         }
     }

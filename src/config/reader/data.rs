@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::milliseconds;
 use crate::config::{
-    Export, Parts, Predictions, Preflight, Table,
+    Export, Format, Parts, Predictions, Preflight, Table, Tolerance,
     table::{Content, Value},
 };
 
@@ -60,6 +60,32 @@ pub(super) fn export(table: &mut Table) -> Option<Export> {
     Some(export)
 }
 
+/// `formats = ["coco", "yolo", "hf"]`, each once, in an order of our own.
+pub(super) fn formats(table: &mut Table, export: Option<&Export>) -> Vec<Format> {
+    let Some(words) = table.strings("formats") else {
+        return Vec::new();
+    };
+    let is = |format: &Format| words.iter().any(|word| word == format.as_str());
+    let formats: Vec<Format> = Format::ALL.into_iter().filter(is).collect();
+    let known = |word: &String| Format::ALL.iter().any(|format| format.as_str() == word);
+    let of_images = formats.iter().find(|format| format.needs_files());
+    if !words.iter().all(known) {
+        table.mistake("formats", "may hold \"coco\", \"yolo\" and \"hf\" only");
+    } else if words.len() != formats.len() {
+        table.mistake("formats", "names a format twice");
+    } else if export.is_none() && !formats.is_empty() {
+        let text = "are written of an export: take export = false away";
+        table.mistake("formats", text);
+    } else if let (Some(format), Some(Export { files: false, .. })) = (of_images, export) {
+        let text = format!(
+            "{:?} is of images, which are fetched only if you write export = {{ files = true }}",
+            format.as_str()
+        );
+        table.mistake("formats", text);
+    }
+    formats
+}
+
 pub(super) fn preflight(table: &mut Table, export: Option<&Export>) -> Preflight {
     let Some(mut given) = table.table("preflight") else {
         return Preflight::default();
@@ -100,4 +126,13 @@ pub(super) fn predictions(table: &mut Table, export: Option<&Export>) -> Predict
         table.mistake("predictions", text);
     }
     predictions
+}
+
+/// How many predictions may be refused.
+pub(super) fn max_row_errors(table: &mut Table, predictions: Predictions) -> Tolerance {
+    if predictions == Predictions::None && table.has("max_row_errors") {
+        let text = "has nothing to count: no predictions of this model are imported";
+        table.mistake("max_row_errors", text);
+    }
+    table.tolerance("max_row_errors").unwrap_or_default()
 }

@@ -178,7 +178,7 @@ impl Table {
 
     /// A count, or a share such as `"1%"` or `"0.5%"`.
     pub fn tolerance(&mut self, key: &str) -> Option<Tolerance> {
-        let wanted = "a whole number, or a share such as \"1%\"";
+        let wanted = "a whole number from 0, or a share such as \"1%\"";
         self.take_as(key, wanted, |content| match content {
             Content::Integer(number) => u64::try_from(number).ok().map(Tolerance::Count),
             Content::Text(text) => parse_share(&text).map(Tolerance::Share),

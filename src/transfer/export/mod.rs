@@ -8,6 +8,7 @@ mod failure;
 mod files;
 mod finish;
 mod ontology;
+mod output;
 mod pieces;
 mod preflight;
 mod record;

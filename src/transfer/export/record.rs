@@ -3,11 +3,7 @@
 //! `server/export.json` counts what is on disk to stay. `server/export.unsynced.json` counts what the files hold for as
 //! long as the machine is not switched off, which is all that a server needs that was only killed.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,7 +99,8 @@ impl Record {
     }
 
     pub(super) fn write_to(&self, dir: &JobDir) -> io::Result<()> {
-        files::write_atomic(&dir.server().join(FILE), &serde_json::to_vec(self)?)
+        files::write_atomic(&dir.server().join(FILE), &serde_json::to_vec(self)?)?;
+        remove(&dir.server().join(UNSYNCED_FILE))
     }
 
     /// Notes how far the files are without waiting for the disk.
@@ -145,7 +142,7 @@ pub(super) fn remove_splits(dir: &JobDir) -> io::Result<()> {
 }
 
 /// A command of an earlier attempt may have left anything there: a link is removed, not followed.
-fn remove(path: &PathBuf) -> io::Result<()> {
+fn remove(path: &Path) -> io::Result<()> {
     let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     let removed = match is_folder(path) {
         true => fs::remove_dir_all(path),

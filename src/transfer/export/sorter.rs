@@ -1,35 +1,30 @@
 //! Lines into the files of their splits, byte for byte as they came, in a thread of its own.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::{self, BufWriter, Write},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::{
     classes::SeenClasses,
+    output::{Output, open_index},
     record::{INDEX_FILE, Part, Record},
     splits::Splits,
 };
 use crate::{
     dataset::{Ontology, RowHead, RowIndexWriter, Split, index_length, name_hash},
-    job_dir::JobDir,
+    job_dir::{JobDir, files},
     meters::ExportMeters,
 };
 
 /// A longer line is no row, in bytes.
 const LINE_LIMIT: usize = 64 << 20;
-
-/// What each file collects before it is written, in bytes.
-const BUFFER: usize = 256 << 10;
 
 /// Progress is noted after so many bytes, and at the end of a piece.
 const UNNOTED_LIMIT: u64 = 16 << 20;
@@ -91,14 +86,6 @@ pub(super) struct Sorter {
     unnoted: u64,
     saved_at: Instant,
     saving_took: Duration,
-}
-
-#[derive(Debug)]
-struct Output {
-    file: File,
-    hash: Sha256,
-    buffer: Vec<u8>,
-    is_synced: bool,
 }
 
 impl Sorter {
@@ -260,67 +247,12 @@ impl Sorter {
             output.flush()?;
         }
         for (part, output) in self.record.files.iter_mut().zip(&self.outputs) {
-            part.sha256 = hexadecimal(&output.hash);
+            part.sha256 = output.sha256();
         }
         self.record.complete = true;
         self.save()?;
-        crate::job_dir::files::sync_dir(&self.dir.data())?;
+        files::sync_dir(&self.dir.data())?;
         Ok(self.record)
-    }
-}
-
-impl Output {
-    /// What lies behind `length` was written in vain.
-    fn open(path: &Path, length: u64) -> io::Result<Self> {
-        let mut file = open(path)?;
-        file.set_len(length)?;
-        let mut this = Self {
-            hash: Sha256::new(),
-            buffer: vec![0; BUFFER],
-            file: file.try_clone()?,
-            is_synced: false,
-        };
-        loop {
-            match file.read(&mut this.buffer)? {
-                0 => break,
-                length => this.hash.update(&this.buffer[..length]),
-            }
-        }
-        this.buffer.clear();
-        Ok(this)
-    }
-
-    /// Answers how many bytes were added.
-    fn put(&mut self, line: &[u8]) -> io::Result<u64> {
-        self.buffer.extend_from_slice(line);
-        let ended = line.ends_with(b"\n");
-        if !ended {
-            self.buffer.push(b'\n');
-        }
-        if self.buffer.len() >= BUFFER {
-            self.flush()?;
-        }
-        Ok(line.len() as u64 + u64::from(!ended))
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.flush()?;
-        if !self.is_synced {
-            self.file.sync_data()?;
-            self.is_synced = true;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        self.is_synced = false;
-        self.hash.update(&self.buffer);
-        self.file.write_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
     }
 }
 
@@ -335,33 +267,4 @@ fn is_there(dir: &JobDir, record: &Record) -> bool {
         .zip(&record.files)
         .all(|(split, part): (_, &Part)| holds(&file(split), part.bytes))
         && holds(&dir.server().join(INDEX_FILE), index_length(record.rows()))
-}
-
-fn open_index(path: &Path, rows: u64) -> io::Result<RowIndexWriter<BufWriter<File>>> {
-    let mut file = open(path)?;
-    if rows == 0 {
-        file.set_len(0)?;
-        return RowIndexWriter::begin(BufWriter::with_capacity(BUFFER, file));
-    }
-    file.set_len(index_length(rows))?;
-    file.seek(SeekFrom::End(0))?;
-    Ok(RowIndexWriter::go_on(BufWriter::with_capacity(
-        BUFFER, file,
-    )))
-}
-
-/// Opens a file of ours, never one that a link leads to.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
-}
-
-fn hexadecimal(hash: &Sha256) -> String {
-    let digest = hash.clone().finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

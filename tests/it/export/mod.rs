@@ -3,6 +3,7 @@
 mod broken;
 mod circle;
 mod disk;
+mod heads;
 mod large;
 mod parameters;
 mod places;

@@ -1,0 +1,1 @@
+//! A million predictions in a server that stays small.
