@@ -92,7 +92,7 @@ impl Args {
 }
 
 /// A stock dataset by its name, or the user's own file.
-fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
+pub(super) fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
     match name.to_str().and_then(Dataset::stock) {
         Some(stock) => Ok(stock),
         None => Dataset::read(name).map_err(io::Error::other),

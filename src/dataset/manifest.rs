@@ -41,6 +41,9 @@ pub struct Manifest {
     /// The first of those, at most 100.
     #[serde(default)]
     pub missing_files: Vec<MissingFile>,
+    /// What the model's formats could not say of the data, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format_notes: Option<String>,
 }
 
 /// A file of the data folder.
@@ -93,6 +96,7 @@ impl Manifest {
             file_bytes: 0,
             missing_file_count: 0,
             missing_files: Vec::new(),
+            format_notes: None,
         }
     }
 

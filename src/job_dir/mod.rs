@@ -74,6 +74,12 @@ impl JobDir {
         self.path.join("data")
     }
 
+    /// The numbers that rows have in the model's formats.
+    #[must_use]
+    pub fn formats_index(&self) -> PathBuf {
+        self.server().join("formats.index")
+    }
+
     /// Creates the folder with the body as Labelbox sent it, and makes both durable.
     /// Doing it twice is harmless.
     ///

@@ -84,6 +84,18 @@ pub struct Transfer {
     files: OnceLock<FilesContext>,
 }
 
+/// Marks a job as being at its step, also if that panics, and no longer.
+struct UnderWay {
+    transfer: Arc<Transfer>,
+    job: JobId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&self.transfer.in_flight).remove(&self.job);
+    }
+}
+
 impl Transfer {
     /// Nothing happens before it runs.
     #[must_use]
@@ -159,10 +171,13 @@ impl Transfer {
         if !lock(&self.in_flight).insert(job.id) {
             return;
         }
-        let this = Arc::clone(self);
+        let under_way = UnderWay {
+            transfer: Arc::clone(self),
+            job: job.id,
+        };
         steps.spawn(async move {
             let id = job.id;
-            match this.step(job).await {
+            match under_way.transfer.step(job).await {
                 Ok(()) => {}
                 Err(StoreError::Stale) => {
                     tracing::debug!(job_id = %id, "the job changed meanwhile");
@@ -171,7 +186,6 @@ impl Transfer {
                     tracing::warn!(job_id = %id, "cannot go on with the job: {error}");
                 }
             }
-            lock(&this.in_flight).remove(&id);
         });
     }
 

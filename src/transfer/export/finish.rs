@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     dataset::{DataFile, Manifest, Split},
+    formats::Notes,
     job_dir::files,
     transfer::files::FilesReport,
 };
@@ -21,7 +22,7 @@ impl Export<'_> {
         &self,
         task: &str,
         record: Record,
-        files: Option<FilesReport>,
+        (files, notes): (Option<FilesReport>, Notes),
     ) -> Result<Manifest, Failure> {
         let Record {
             read, files: parts, ..
@@ -40,6 +41,10 @@ impl Export<'_> {
         let mut manifest = Manifest::new(run, task, times, read, splits.collect());
         if let Some(report) = files {
             report.tell(&mut manifest);
+        }
+        if !notes.is_empty() {
+            tracing::warn!(job_id = %self.job.id, "not everything has a place in the formats: {notes}");
+            manifest.format_notes = Some(notes.to_string());
         }
         let (written, dir) = (manifest.clone(), self.dir.clone());
         on_disk(move || {

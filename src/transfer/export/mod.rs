@@ -7,6 +7,7 @@ mod classes;
 mod failure;
 mod files;
 mod finish;
+mod formats;
 mod ontology;
 mod output;
 mod pieces;
@@ -133,7 +134,8 @@ impl Export<'_> {
         preflight::check(&self.job.entry.preflight, &sorted, ontology.as_ref())
             .map_err(Failure::preflight)?;
         let files = self.files(&task).await?;
-        self.finish(&task, sorted, files).await
+        let notes = self.formats(ontology.as_ref()).await?;
+        self.finish(&task, sorted, (files, notes)).await
     }
 
     /// What a crash has left complete.
