@@ -11,6 +11,7 @@
 //! with the number of rows.
 
 mod cache;
+mod fetching;
 mod journal;
 mod line;
 mod names;
@@ -20,22 +21,10 @@ mod rewrite;
 mod room;
 mod scan;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fs, io, path::Path, sync::Arc};
 
-use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
-use tokio::{
-    io::{AsyncWriteExt, BufWriter},
-    sync::{Semaphore, SemaphorePermit, mpsc},
-};
+use tokio::sync::Semaphore;
 
 use crate::{
     config::{Export, SecretRef},
@@ -43,26 +32,15 @@ use crate::{
     downloads::Downloads,
     job_dir::files::sync_dir,
 };
+use fetching::Fetching;
 use journal::Journal;
-use line::Wanted;
-use room::Budget;
-use scan::Scanned;
 
 pub use cache::Cache;
 pub use report::FilesReport;
 pub use rewrite::Rewritten;
 
-/// Files of one job that come in at once.
-const AT_ONCE: usize = 16;
-
 /// Files of all jobs that come in at once.
 const AT_ONCE_IN_ALL: usize = 64;
-
-/// Files of one job that are begun and not noted, a slow one at their front included.
-const WINDOW: usize = 128;
-
-/// The journal is on its way to the disk at least this often.
-const NOTED_EVERY: Duration = Duration::from_secs(1);
 
 /// Where drafts lie, below the job's folder for the server's own things.
 const DRAFTS: &str = "files";
@@ -124,16 +102,6 @@ pub enum FilesError {
     Io(#[from] io::Error),
 }
 
-/// A fetch under way.
-struct Fetching<'a> {
-    context: &'a FilesContext,
-    plan: &'a Plan<'a>,
-    room: Budget,
-    turns: Semaphore,
-    drafts: PathBuf,
-    begun: AtomicU64,
-}
-
 impl FilesContext {
     /// The client of all downloads.
     #[must_use]
@@ -164,14 +132,7 @@ pub async fn fetch(
 ) -> Result<FilesReport, FilesError> {
     let drafts = plan.server_dir.join(DRAFTS);
     let journal = prepare(plan, &drafts).await?;
-    let fetching = Fetching {
-        context,
-        plan,
-        room: Budget::new(plan.data_dir, plan.min_free, context.cache.clone()),
-        turns: Semaphore::new(AT_ONCE),
-        drafts: drafts.clone(),
-        begun: AtomicU64::new(0),
-    };
+    let fetching = Fetching::new(context, plan, drafts.clone());
     let mut report = fetching.all(&journal, &progress).await?;
     report.judge(plan.export.max_missing_files)?;
     let data_dir = plan.data_dir.to_owned();
@@ -195,96 +156,6 @@ async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<Arc<Journal>, FilesEr
         Ok(Arc::new(journal))
     };
     blocking(prepare).await
-}
-
-impl Fetching<'_> {
-    /// Fetches what is not here yet, and notes each outcome in the order of the rows.
-    async fn all(
-        &self,
-        journal: &Arc<Journal>,
-        progress: &(impl Fn(Progress) + Send + Sync),
-    ) -> Result<FilesReport, FilesError> {
-        let (sender, mut receiver) = mpsc::channel(WINDOW);
-        let (data_dir, entries) = (self.plan.data_dir.to_owned(), Arc::clone(journal));
-        let scanning =
-            tokio::task::spawn_blocking(move || scan::scan(&data_dir, &entries, &sender));
-        let received = stream::poll_fn(move |context| receiver.poll_recv(context));
-        let settled = received.map(|scanned| self.settle(scanned).boxed());
-        let mut outcomes = settled.buffered(WINDOW);
-        let appender = tokio::fs::File::from_std(journal.appender()?);
-        let mut notes = BufWriter::new(appender);
-        let mut report = FilesReport::default();
-        let mut note_again = tokio::time::interval(NOTED_EVERY);
-        loop {
-            // What was noted must not wait for a slow file.
-            let settled = tokio::select! {
-                settled = outcomes.next() => settled,
-                _ = note_again.tick() => {
-                    notes.flush().await?;
-                    continue;
-                }
-            };
-            let Some(settled) = settled else { break };
-            let (wanted, outcome, is_noted) = settled?;
-            if !is_noted {
-                notes.write_all(&outcome.line()).await?;
-            }
-            report.add(&wanted, outcome);
-            progress(report.progress());
-            if report.is_hopeless(self.plan.export.max_missing_files) {
-                break;
-            }
-        }
-        notes.flush().await?;
-        if !report.is_hopeless(self.plan.export.max_missing_files) {
-            scanning.await.map_err(io::Error::other)??;
-        }
-        Ok(report)
-    }
-
-    async fn settle(
-        &self,
-        scanned: Scanned,
-    ) -> Result<(Wanted, journal::Outcome, bool), FilesError> {
-        match scanned {
-            Scanned::Noted(wanted, outcome) => Ok((wanted, outcome, true)),
-            Scanned::Open(wanted) => {
-                let outcome = one::fetch(self, &wanted).await?;
-                Ok((wanted, outcome, false))
-            }
-        }
-    }
-
-    /// Waits until one more file may come in.
-    async fn turn(&self) -> (Option<SemaphorePermit<'_>>, Option<SemaphorePermit<'_>>) {
-        // They are never closed.
-        let own = self.turns.acquire().await.ok();
-        (own, self.context.at_once.acquire().await.ok())
-    }
-
-    fn place(&self, wanted: &Wanted) -> PathBuf {
-        self.plan.data_dir.join(&wanted.path)
-    }
-
-    fn draft_path(&self) -> PathBuf {
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        self.drafts.join(number.to_string())
-    }
-
-    /// A number that differs between files that fail together.
-    fn spread(&self) -> u64 {
-        self.begun.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-impl FilesReport {
-    fn progress(&self) -> Progress {
-        Progress {
-            here: self.here,
-            bytes: self.bytes,
-            missing: self.missing,
-        }
-    }
 }
 
 /// Makes the places of the files durable, then the lines that name them.

@@ -12,8 +12,9 @@ use tokio::{
 };
 
 use super::{
-    Fetching, FilesError, blocking,
+    FilesError, blocking,
     cache::{Entry, Key},
+    fetching::Fetching,
     journal::Outcome,
     line::{Wanted, What},
 };
@@ -46,10 +47,18 @@ struct Draft {
     version: Option<Version>,
 }
 
+/// What was tried so far.
+#[derive(Default)]
+struct Tries {
+    all: u32,
+    /// Since a new byte came.
+    in_vain: u32,
+}
+
 /// How a try ended that did not fail.
 enum Arrived {
+    /// It is here; its version, if it may be kept for another time.
     Whole(Option<Version>),
-    FromCache,
     /// What the cache had was spoiled: the next try asks without it.
     CacheFailed,
 }
@@ -63,68 +72,67 @@ enum Failure {
 /// Brings a file to its place.
 pub(super) async fn fetch(fetching: &Fetching<'_>, wanted: &Wanted) -> Result<Outcome, FilesError> {
     let key = Key::of(wanted);
-    let cache = fetching.context.cache.clone();
-    let find = {
-        let (cache, key) = (cache.clone(), key.clone());
-        move || Ok(cache.find(&key))
-    };
-    let mut entry = blocking(find).await?;
+    let mut entry = find(fetching, &key).await?;
     let bearer = fetching.key_for(wanted).await?;
     let mut draft = Draft {
         path: fetching.draft_path(),
         bytes: 0,
         version: None,
     };
-    let (mut failures, mut tries) = (0, 0);
+    let mut tries = Tries::default();
     loop {
         let before = draft.bytes;
         let tried = {
             let _turn = fetching.turn().await;
-            attempt(
-                fetching,
-                wanted,
-                bearer.as_ref(),
-                &key,
-                entry.as_ref(),
-                &mut draft,
-            )
-            .await
+            let (bearer, entry) = (bearer.as_ref(), entry.as_ref());
+            attempt(fetching, wanted, bearer, &key, entry, &mut draft).await
         };
-        tries += 1;
         let error = match tried {
-            Ok(Arrived::Whole(version)) => {
-                let kept = version.map(|version| (cache, key, version));
-                return put_in_place(draft.path, fetching.place(wanted), kept).await;
-            }
-            Ok(Arrived::FromCache) => {
-                return put_in_place(draft.path, fetching.place(wanted), None).await;
-            }
             Ok(Arrived::CacheFailed) => {
                 entry = None;
                 continue;
             }
+            Ok(Arrived::Whole(version)) => {
+                let kept = version.map(|version| (fetching.context.cache.clone(), key, version));
+                return put_in_place(draft.path, fetching.place(wanted), kept).await;
+            }
             Err(Failure::Files(error)) => return Err(error),
             Err(Failure::Download(error)) => error,
         };
-        failures = match draft.bytes > before {
+        if let Some(reason) = tries.give_up(error, before, &mut draft) {
+            // A draft that stays goes with the others at the end.
+            let _ = tokio::fs::remove_file(&draft.path).await;
+            return Ok(Outcome::Missing(fetching.explain(reason)));
+        }
+        tokio::time::sleep(BACKOFF.delay_spread(tries.in_vain, fetching.spread())).await;
+    }
+}
+
+impl Tries {
+    /// Why no other try is made after this error; none if one is. `before` is how long the draft was.
+    fn give_up(&mut self, error: DownloadError, before: u64, draft: &mut Draft) -> Option<String> {
+        self.all += 1;
+        self.in_vain = match draft.bytes > before {
             true => 1,
-            false => failures + 1,
+            false => self.in_vain + 1,
         };
+        let may_go_on = self.in_vain < TRIES && self.all < TRIES_IN_ALL;
         match error {
+            DownloadError::Transient(_) if may_go_on => None,
             // What was refused may be the place in the file alone.
-            DownloadError::Refused(_) if draft.bytes > 0 && failures < TRIES => {
+            DownloadError::Refused(_) if may_go_on && draft.bytes > 0 => {
                 draft.version = None;
                 draft.bytes = 0;
+                None
             }
-            DownloadError::Transient(_) if failures < TRIES && tries < TRIES_IN_ALL => {}
-            DownloadError::Refused(reason) | DownloadError::Transient(reason) => {
-                // A draft that stays goes with the others at the end.
-                let _ = tokio::fs::remove_file(&draft.path).await;
-                return Ok(Outcome::Missing(fetching.explain(reason)));
-            }
+            DownloadError::Refused(reason) | DownloadError::Transient(reason) => Some(reason),
         }
-        tokio::time::sleep(BACKOFF.delay_spread(failures, fetching.spread())).await;
     }
+}
+
+async fn find(fetching: &Fetching<'_>, key: &Key) -> Result<Option<Entry>, FilesError> {
+    let (cache, key) = (fetching.context.cache.clone(), key.clone());
+    blocking(move || Ok(cache.find(&key))).await
 }
 
 async fn attempt(
@@ -170,7 +178,7 @@ async fn from_cache(
     let (entry, to) = (entry.clone(), to.to_owned());
     let taken = blocking(move || cache.take(&key, &entry, &to)).await;
     match taken.map_err(Failure::Files)? {
-        true => Ok(Arrived::FromCache),
+        true => Ok(Arrived::Whole(None)),
         false => Ok(Arrived::CacheFailed),
     }
 }

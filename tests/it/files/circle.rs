@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Images, and a mask and an attachment here and there.
-const FILES: &str = "export = { files = true, attachments = true }\npredictions = \"none\"";
+const FILES: &str = "export = { files = true, attachments = true }";
 
 /// A file that a fault may hold back.
 const HANGS: &str = "/files/media/shape-0030.png";

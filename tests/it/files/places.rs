@@ -30,8 +30,10 @@ async fn shapes() -> (Emulator, Vec<Value>) {
     };
     let emulator = Emulator::start(listener, options).expect("the emulator starts");
     let (_, run) = emulator.create_model_run(None, "a run");
+    let client = trainhook::outbound::client_builder()
+        .build()
+        .expect("a client");
     let post = async |body: Value| -> Value {
-        let client = reqwest::Client::new();
         let post = client
             .post(emulator.graphql_url())
             .bearer_auth(API_KEY)
@@ -55,7 +57,9 @@ async fn shapes() -> (Emulator, Vec<Value>) {
         .as_str()
         .expect("an address")
         .to_owned();
-    let text = reqwest::get(url)
+    let text = client
+        .get(url)
+        .send()
         .await
         .expect("an answer")
         .text()
