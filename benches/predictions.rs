@@ -15,7 +15,7 @@ use serde_json::json;
 use trainhook::{
     dataset::{Ontology, Row, RowIndex, RowIndexBuilder, Split},
     job::JobId,
-    predictions::{Checker, freeze},
+    predictions::{Checker, Sources, freeze},
 };
 
 const KINDS: [&str; 4] = ["answers", "boxes", "own uuids", "all the same"];
@@ -57,7 +57,13 @@ fn measure(kind: &str, lines: u64) {
     let job: JobId = "019a0000-0000-7000-8000-000000000000"
         .parse()
         .expect("an id");
-    let draft = freeze(source, &mut checker, job, (folder.path(), 20_000)).expect("frozen");
+    let draft = freeze(
+        Sources::written(source),
+        &mut checker,
+        job,
+        (folder.path(), 20_000),
+    )
+    .expect("frozen");
     let seconds = processor_time() - begun;
     let frozen = draft.keep().expect("kept");
     assert_eq!(frozen.lines, lines);

@@ -5,7 +5,7 @@ use std::{fs::File, io::BufReader, time::Instant};
 use trainhook::{
     dataset::{Ontology, RowIndex},
     job::JobId,
-    predictions::{Checker, freeze},
+    predictions::{Checker, Sources, freeze},
 };
 
 use crate::{export::Exported, row};
@@ -21,7 +21,12 @@ pub(crate) fn measure(rows: u64, exported: &Exported) {
     let source = BufReader::new(File::open(&exported.predictions).expect("predictions"));
     let server = tempfile::tempdir().expect("a folder");
     let begun = Instant::now();
-    let draft = freeze(source, &mut checker, JobId::new(jiff::Timestamp::now()), (server.path(), CHUNK));
+    let draft = freeze(
+        Sources::written(source),
+        &mut checker,
+        JobId::new(jiff::Timestamp::now()),
+        (server.path(), CHUNK),
+    );
     let frozen = draft
         .and_then(|draft| Ok(draft.keep()?))
         .expect("it is frozen");

@@ -10,14 +10,14 @@ use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 use super::{
-    LINE_LIMIT, MOST_LINES, MOST_METRICS, MOST_PER_FEATURE,
+    LINE_LIMIT, MOST_LINES, MOST_METRICS, MOST_PER_FEATURE, READ_BACK,
     check::{Checked, Checker},
     chunks::Chunks,
     frozen::{Frozen, MOST_LISTED, Origin, Problem, RejectedFile},
     ledger::{Findings, Kind, Ledger, nameless},
     line::Rejection,
 };
-use crate::{job::JobId, job_dir::files};
+use crate::{formats, job::JobId, job_dir::files};
 
 /// The first rejections are kept for a sentence.
 const FIRST: usize = 5;
@@ -88,22 +88,61 @@ impl Draft {
     }
 }
 
-/// Checks all lines of `source` and freezes those that may be sent in the job's `server` folder, in chunks of at most
+/// Where predictions come from.
+#[derive(Debug)]
+pub struct Sources<W, R> {
+    /// Lines as the command wrote them.
+    pub written: W,
+    /// Lines that [`formats::read_back`] made of results in another form, each with its origin.
+    pub read_back: R,
+}
+
+impl<W> Sources<W, io::Empty> {
+    /// The command's own lines alone.
+    pub fn written(written: W) -> Self {
+        let read_back = io::empty();
+        Self { written, read_back }
+    }
+}
+
+/// Checks all lines of the sources and freezes those that may be sent in the job's `server` folder, in chunks of at most
 /// `most_lines`. What is rejected is listed there, whatever becomes of the rest.
 ///
 /// # Errors
 /// See [`FreezeError`].
 pub fn freeze(
-    source: impl BufRead,
+    sources: Sources<impl BufRead, impl BufRead>,
     checker: &mut Checker<'_>,
     job: JobId,
     (server, most_lines): (&Path, u32),
 ) -> Result<Draft, FreezeError> {
     let folder = Draft::folder(server)?;
     let mut reading = Reading::begin(&folder, job)?;
-    reading.read_all(source, checker)?;
+    reading.read_all(sources.written, 0, |line, out| checker.check(line, out))?;
+    reading.read_all(sources.read_back, READ_BACK, |line, out| {
+        check_read_back(line, checker, out)
+    })?;
     let frozen = reading.write_chunks(server, &folder, most_lines)?;
     Ok(Draft::new(frozen, folder, server))
+}
+
+/// Checks a line that was made of a result; a rejection says where that stood.
+fn check_read_back(
+    line: &[u8],
+    checker: &mut Checker<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Checked, Rejection> {
+    let mut line: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(line).map_err(|error| Rejection::new(error.to_string()))?;
+    let origin = formats::take_origin(&mut line);
+    let place = origin.as_ref().map_or("", |origin| origin.place.as_str());
+    let located = |reason: &str| Rejection::new(format!("{place}: {reason}"));
+    if let Some(reason) = origin.as_ref().and_then(|origin| origin.refused.as_deref()) {
+        return Err(located(reason));
+    }
+    let line = serde_json::to_vec(&line).map_err(|error| located(&error.to_string()))?;
+    let checked = checker.check(&line, out);
+    checked.map_err(|rejection| located(&rejection.to_string()))
 }
 
 /// What is known of a line before it was held against the others.
@@ -149,18 +188,19 @@ impl Reading {
     fn read_all(
         &mut self,
         source: impl BufRead,
-        checker: &mut Checker<'_>,
+        first: u32,
+        mut check: impl FnMut(&[u8], &mut Vec<u8>) -> Result<Checked, Rejection>,
     ) -> Result<(), FreezeError> {
         let mut lines = super::lines::Lines::of(source);
         let mut out = Vec::new();
         while let Some(line) = lines.next()? {
             let number = u32::try_from(line.number).ok();
             let number = number.filter(|number| *number <= MOST_LINES);
-            let number = number.ok_or(FreezeError::TooMany)?;
+            let number = first | number.ok_or(FreezeError::TooMany)?;
             self.lines += 1;
             out.clear();
             let checked = match line.too_long {
-                false => checker.check(line.text, &mut out),
+                false => check(line.text, &mut out),
                 true => Err(Rejection::new(format!("longer than {LINE_LIMIT} bytes"))),
             };
             match checked {
@@ -204,7 +244,7 @@ impl Reading {
             true => (String::new(), &b""[..]),
             false => (rejection.to_string(), text),
         };
-        let problem = Problem::ours(u64::from(number), reason, text);
+        let problem = Problem::ours(number, reason, text);
         let problem = serde_json::to_vec(&problem).map_err(io::Error::other)?;
         self.write(Mark::Rejected, number, Uuid::nil(), &problem)
     }
@@ -303,7 +343,7 @@ impl Writing {
             return self.reject(problem);
         }
         if let Some(reason) = reason {
-            return self.reject(Problem::ours(u64::from(number), reason, text));
+            return self.reject(Problem::ours(number, reason, text));
         }
         let uuid = match (mark, occurrence) {
             (Mark::Metric | Mark::Rejected, _) => None,

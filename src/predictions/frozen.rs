@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::READ_BACK;
 use crate::job_dir::files;
 
 /// Rejected lines that are listed; more are counted only.
@@ -69,7 +70,10 @@ pub struct Chunk {
 pub struct Problem {
     /// Its number in the command's file; none where Labelbox does not say which one it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
+    pub line: Option<u32>,
+    /// Its number in `server/predictions.read_back.ndjson` instead, if it was made of results in another form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back: Option<u32>,
     /// Who did not take it.
     pub by: By,
     /// Why, for people.
@@ -95,32 +99,51 @@ pub enum By {
 /// Where a line of a chunk comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Its number in the command's file.
+    /// Its number in the command's file, or with [`READ_BACK`] among the lines that were made of results.
     pub line: u32,
     /// Its uuid; metrics need none.
     pub uuid: Option<Uuid>,
 }
 
 impl Problem {
-    /// A line that is not sent.
+    /// A line that was not taken, by its number; none where nobody knows which one it was.
     #[must_use]
-    pub fn ours(line: u64, reason: String, text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
+    pub fn of(number: Option<u32>, by: By, reason: String) -> Self {
+        let made_of_results = number.is_some_and(|number| number & READ_BACK != 0);
+        let number = number.map(|number| number & !READ_BACK);
         Self {
-            line: Some(line),
-            by: By::Trainhook,
+            line: number.filter(|_| !made_of_results),
+            read_back: number.filter(|_| made_of_results),
+            by,
             reason,
             uuid: None,
+            text: String::new(),
+        }
+    }
+
+    /// A line that is not sent.
+    #[must_use]
+    pub fn ours(number: u32, reason: String, text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        Self {
             text: text.chars().take(TEXT_LIMIT).collect(),
+            ..Self::of(Some(number), By::Trainhook, reason)
         }
     }
 
     /// `line 3: …`.
     #[must_use]
     pub fn describe(&self) -> String {
-        match self.line {
-            Some(line) => format!("line {line}: {}", self.reason),
-            None => self.reason.clone(),
+        match (self.line, self.read_back) {
+            (Some(line), _) => format!("line {line}: {}", self.reason),
+            // Where it comes from is said by its reason, or by that line of the file.
+            (None, Some(line)) if self.by == By::Labelbox => {
+                format!(
+                    "prediction {line} of those that were read back: {}",
+                    self.reason
+                )
+            }
+            _ => self.reason.clone(),
         }
     }
 }

@@ -18,7 +18,7 @@ mod shape;
 mod write;
 
 pub use check::{Checked, Checker};
-pub use freeze::{Draft, FreezeError, freeze};
+pub use freeze::{Draft, FreezeError, Sources, freeze};
 pub use frozen::{By, Chunk, Frozen, Origin, Problem, RejectedFile};
 pub use line::Rejection;
 pub use resend::{Fate, resend};
@@ -28,6 +28,9 @@ pub const LINE_LIMIT: usize = 5_000_000;
 
 /// More lines are not read from one file.
 pub const MOST_LINES: u32 = 100_000_000;
+
+/// Set in the number of a line that stands not in the command's file, but among those made of its results in another form.
+pub const READ_BACK: u32 = 1 << 31;
 
 /// Predictions of one row with one feature at most (labelbox 7.17.0: `schema/annotation_import.py`).
 pub const MOST_PER_FEATURE: u32 = 5000;

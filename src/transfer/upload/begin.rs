@@ -137,6 +137,7 @@ impl Upload<'_> {
             job: self.job.id,
             dir: self.dir.clone(),
             most_lines: self.job.entry.import_lines,
+            formats: trained.entry.formats.clone(),
         };
         match on_disk(move || order.carry_out()).await? {
             Found::Draft(draft) => Ok(draft),

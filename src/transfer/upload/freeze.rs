@@ -1,14 +1,19 @@
 //! What a command left in `out/` is checked and frozen: from here on nobody looks at the command's own file.
 
-use std::io::{self, BufRead, BufReader};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    sync::atomic::AtomicBool,
+};
 
 use super::{Next, Upload, failure::Failure};
 use crate::{
-    config::Predictions,
+    config::{Format, Predictions},
     dataset::{Ontology, RowIndex},
+    formats::{self, FormatError},
     job::{Change, JobId},
     job_dir::{AttemptDir, JobDir, files},
-    predictions::{Checker, Draft, FreezeError, freeze},
+    predictions::{Checker, Draft, FreezeError, Sources, freeze},
 };
 
 /// Where a command leaves its predictions.
@@ -39,6 +44,8 @@ pub(super) struct Order {
     pub(super) dir: JobDir,
     /// Lines of a chunk at most.
     pub(super) most_lines: u32,
+    /// The forms in which the model may leave results, too.
+    pub(super) formats: Vec<Format>,
 }
 
 impl Upload<'_> {
@@ -53,6 +60,7 @@ impl Upload<'_> {
             job: self.job.id,
             dir: self.dir.clone(),
             most_lines: self.job.entry.import_lines,
+            formats: self.job.entry.formats.clone(),
         };
         match super::on_disk(move || order.carry_out()).await? {
             Found::Draft(draft) => self.keep(draft).await.map(|()| Next::Now),
@@ -92,9 +100,8 @@ impl Order {
     /// Reads, checks and freezes. It may take minutes and blocks.
     pub(super) fn carry_out(&self) -> io::Result<Found> {
         let attempt = self.trained.attempt(self.attempt);
-        let source = match open(&attempt) {
-            Ok(Some(source)) => source,
-            Ok(None) => return Ok(Found::Nothing),
+        let written = match files::open_untrusted(attempt.path(), PREDICTIONS) {
+            Ok(written) => written,
             Err(error) => {
                 return Ok(Found::Useless(format!(
                     "{PREDICTIONS} cannot be read: {error}"
@@ -118,9 +125,21 @@ impl Order {
                 return Ok(Found::Useless(format!("{why}: {error}")));
             }
         };
+        let read_back = match self.read_back(&attempt, &ontology) {
+            Ok(read_back) => read_back,
+            Err(FormatError::Io { source, .. }) => return Err(source),
+            Err(error) => return Ok(Found::Useless(error.to_string())),
+        };
+        if written.is_none() && read_back.is_none() {
+            return Ok(Found::Nothing);
+        }
+        let sources = Sources {
+            written: lines(written),
+            read_back: lines(read_back),
+        };
         let mut checker = Checker::new(&ontology, &rows);
         let place = (&*self.dir.server(), self.most_lines);
-        let draft = match freeze(source, &mut checker, self.job, place) {
+        let draft = match freeze(sources, &mut checker, self.job, place) {
             Ok(draft) => draft,
             Err(FreezeError::Io(error)) => return Err(error),
             Err(error @ FreezeError::TooMany) => return Ok(Found::Useless(error.to_string())),
@@ -131,11 +150,43 @@ impl Order {
         }
         Ok(Found::Draft(draft))
     }
+
+    /// Lines made of results in another form; none if there are no such results.
+    fn read_back(
+        &self,
+        attempt: &AttemptDir,
+        ontology: &Ontology,
+    ) -> Result<Option<File>, FormatError> {
+        if !self.formats.iter().any(|format| format.needs_files()) {
+            return Ok(None);
+        }
+        let sink = self.dir.server().join("predictions.read_back.ndjson");
+        let summary = formats::read_back(&formats::ReadBack {
+            out: &attempt.out(),
+            data: &self.trained.data(),
+            index: &self.trained.formats_index(),
+            ontology,
+            sink: &sink,
+            stopped: &AtomicBool::new(false),
+        })?;
+        if summary.files == 0 {
+            return Ok(None);
+        }
+        tracing::info!(
+            job_id = %self.job, predictions = summary.predictions, refused = summary.refused,
+            "results in another form were read back: {}", summary.notes,
+        );
+        let opened = File::open(&sink);
+        opened
+            .map(Some)
+            .map_err(|source| FormatError::Io { path: sink, source })
+    }
 }
 
-/// The lines that a command has left; none if it left nothing.
-fn open(attempt: &AttemptDir) -> io::Result<Option<Box<dyn BufRead>>> {
-    let file = files::open_untrusted(attempt.path(), PREDICTIONS)?;
-    // Results in another form (COCO, YOLO) become lines here, where there is no such file.
-    Ok(file.map(|file| Box::new(BufReader::with_capacity(64 * 1024, file)) as Box<dyn BufRead>))
+/// The lines of a file; none if there is none.
+fn lines(file: Option<File>) -> Box<dyn BufRead> {
+    match file {
+        Some(file) => Box::new(BufReader::with_capacity(64 * 1024, file)),
+        None => Box::new(io::empty()),
+    }
 }

@@ -144,7 +144,7 @@ impl Results {
                 None if origin.uuid.is_none() => return None,
                 None => "Labelbox does not say what became of it".to_owned(),
             };
-            Some(problem(Some(u64::from(origin.line)), reason, origin.uuid))
+            Some(problem(Some(origin.line), reason, origin.uuid))
         };
         let lines = self.lines.into_iter().zip(origins).filter_map(of_line);
         let others = self.others.into_iter();
@@ -154,12 +154,9 @@ impl Results {
     }
 }
 
-fn problem(line: Option<u64>, reason: String, uuid: Option<Uuid>) -> Problem {
+fn problem(line: Option<u32>, reason: String, uuid: Option<Uuid>) -> Problem {
     Problem {
-        line,
-        by: By::Labelbox,
-        reason,
         uuid,
-        text: String::new(),
+        ..Problem::of(line, By::Labelbox, reason)
     }
 }

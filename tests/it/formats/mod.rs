@@ -1,6 +1,7 @@
 //! An export as COCO, YOLO and Hugging Face's datasets, read by the readers that trainings use; and their results.
 
 mod bounded;
+mod circle;
 mod coco;
 mod edges;
 mod hf;

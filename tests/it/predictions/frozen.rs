@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trainhook::{
     job::JobId,
-    predictions::{By, Checker, Draft, Frozen, LINE_LIMIT, Problem, freeze},
+    predictions::{By, Checker, Draft, Frozen, LINE_LIMIT, Problem, Sources, freeze},
 };
 
 use super::{ontology, rows};
@@ -24,7 +24,12 @@ fn frozen_for(job: &str, lines: &[u8], most_lines: u32) -> Case {
     let rows = rows();
     let mut checker = Checker::new(&ontology(), &rows);
     let job: JobId = job.parse().expect("an id");
-    let draft = freeze(lines, &mut checker, job, (server.path(), most_lines));
+    let draft = freeze(
+        Sources::written(lines),
+        &mut checker,
+        job,
+        (server.path(), most_lines),
+    );
     Case {
         draft: draft.expect("frozen"),
         server,
@@ -194,7 +199,7 @@ fn only_so_many_predictions_of_a_row_and_a_feature_are_sent() {
     let Case { server, draft } = frozen(&lines, 100_000);
     assert_eq!(draft.frozen.rejected, 3);
     let list = listed(server.path());
-    let numbers: Vec<Option<u64>> = list.iter().map(|problem| problem.line).collect();
+    let numbers: Vec<Option<u32>> = list.iter().map(|problem| problem.line).collect();
     assert_eq!(numbers, [Some(5001), Some(5002), Some(5005)]);
     assert!(
         list[0]

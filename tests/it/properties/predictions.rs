@@ -5,7 +5,7 @@ use proptest::{
     sample::{Index, select},
 };
 use serde_json::{Value, json};
-use trainhook::predictions::{Checker, freeze};
+use trainhook::predictions::{Checker, Sources, freeze};
 
 use super::{always, bytes, damaged, json};
 use crate::predictions::{ontology, rows};
@@ -165,7 +165,13 @@ fn every_line_of_a_file_is_counted_once() {
             .parse()
             .expect("an id");
         let mut checker = Checker::new(&ontology, &rows);
-        let draft = freeze(&*file, &mut checker, job, (server.path(), 50)).expect("frozen");
+        let draft = freeze(
+            Sources::written(&*file),
+            &mut checker,
+            job,
+            (server.path(), 50),
+        )
+        .expect("frozen");
         let frozen = draft.keep().expect("kept");
         let written = file.split(|byte| *byte == b'\n');
         let written = written.filter(|line| !line.trim_ascii().is_empty()).count() as u64;
