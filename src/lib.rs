@@ -82,6 +82,8 @@
 //! | 1 | [`job_dir`] | the files through which server, supervisor and command speak |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
 //! | 1 | [`dataset`] | the shapes of exported rows, labels and ontologies |
+//! | 1 | [`predictions`] | what a command predicted: checked, and frozen into what is sent |
+//! | 1 | [`formats`] | an export as COCO, YOLO and Hugging Face's `datasets`, and their results as predictions |
 //! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |
 //!
 //! # Rules
@@ -102,12 +104,14 @@ pub mod disk;
 pub mod downloads;
 pub mod emulator;
 pub mod executor;
+pub mod formats;
 pub mod http;
 pub mod job;
 pub mod job_dir;
 pub mod labelbox;
 pub mod meters;
 pub mod outbound;
+pub mod predictions;
 pub mod process;
 pub mod recording;
 pub mod reporter;

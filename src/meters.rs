@@ -20,8 +20,13 @@ pub struct Counters<K> {
 impl<K: Ord + Clone> Counters<K> {
     /// Counts one more.
     pub fn add(&self, key: K) {
+        self.add_many(key, 1);
+    }
+
+    /// Counts so many more.
+    pub fn add_many(&self, key: K, more: u64) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(key).or_default() += 1;
+        *counts.entry(key).or_default() += more;
     }
 
     /// All that have happened, and how often.

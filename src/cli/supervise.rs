@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use crate::supervisor::{become_command, supervise};
+use crate::supervisor::{become_command, complain, supervise};
 
 /// The arguments of `supervise`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ impl Args {
         match supervise(&job_dir) {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
-                eprintln!("{error}");
+                complain(format_args!("{error}"));
                 ExitCode::from(error.exit_code())
             }
         }

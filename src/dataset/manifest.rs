@@ -29,9 +29,21 @@ pub struct Manifest {
     pub exported_bytes: u64,
     /// The file of each split.
     pub splits: BTreeMap<Split, DataFile>,
-    /// Media and masks that could not be had.
+    /// Media, attachments and masks that lie in the data folder.
+    #[serde(default)]
+    pub files: u64,
+    /// Their length together.
+    #[serde(default)]
+    pub file_bytes: u64,
+    /// How many of them could not be had.
+    #[serde(default)]
+    pub missing_file_count: u64,
+    /// The first of those, at most 100.
     #[serde(default)]
     pub missing_files: Vec<MissingFile>,
+    /// What the model's formats could not say of the data, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format_notes: Option<String>,
 }
 
 /// A file of the data folder.
@@ -52,7 +64,10 @@ pub struct DataFile {
 pub struct MissingFile {
     /// Labelbox's id of the row.
     pub data_row: String,
-    /// What of the row: `row_data`, `attachment`, `mask`.
+    /// The name that its owner gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub global_key: Option<String>,
+    /// What of the row: `row_data`, `attachment 1`, `mask 2`.
     pub kind: String,
     /// Why, for people.
     pub reason: String,
@@ -77,7 +92,11 @@ impl Manifest {
             rows: splits.values().map(|file| file.rows).sum(),
             exported_bytes,
             splits,
+            files: 0,
+            file_bytes: 0,
+            missing_file_count: 0,
             missing_files: Vec::new(),
+            format_notes: None,
         }
     }
 

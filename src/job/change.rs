@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Cause, Handle, Job, JobState, Progress, Report, Stage, Stop};
+use super::{Cause, Handle, Job, JobKind, JobState, Progress, Report, Stage, Stop};
 use crate::config::Settled;
 use JobState::{
     Accepted, Cancelled, Exporting, Failed, Pending, Queued, Running, Submitting, Succeeded,
@@ -44,6 +44,11 @@ pub enum Change {
     },
     /// It ended as somebody wished.
     Cancel,
+    /// It ended as somebody wished, with a part of its predictions imported.
+    CutShort {
+        /// How far it had come, for people.
+        after: String,
+    },
     /// This attempt failed for an infrastructure cause; a new one may begin.
     Retry {
         /// Why.
@@ -145,12 +150,17 @@ impl Job {
             (Change::Run, Submitting | Pending) => Some(Running),
             // A short command may be over before anybody saw it run.
             (Change::Upload, Submitting | Pending | Running) => Some(Uploading),
+            (Change::Upload, Accepted) if self.kind == JobKind::Upload => Some(Uploading),
             (Change::Succeed, Submitting | Pending | Running | Uploading) => Some(Succeeded),
             (Change::Retry { .. }, Submitting | Pending | Running) if self.stop.is_none() => {
                 Some(Queued)
             }
             (Change::Fail { .. }, _) if !from.is_terminal() => Some(Failed),
             (Change::Cancel, _) if !from.is_terminal() => Some(Cancelled),
+            (Change::CutShort { .. }, Uploading) => Some(match &self.stop {
+                Some(Stop { cause: Some(_), .. }) => Failed,
+                _ => Cancelled,
+            }),
             (Change::WishStop(stop), Accepted | Exporting | Queued) => {
                 Some(if stop.cause.is_some() {
                     Failed
@@ -196,6 +206,11 @@ impl Job {
                 Some(detail)
             }
             Change::Cancel => self.ends_by_wish(),
+            Change::CutShort { after } => {
+                let wish = self.ends_by_wish();
+                self.message = wish.map(|wish| format!("{wish} after {after}"));
+                self.message.clone()
+            }
             Change::WishStop(stop) => {
                 let stop = self.stop.get_or_insert(stop);
                 let detail = stop.describe();
@@ -292,7 +307,7 @@ impl Change {
             Self::Upload => "upload",
             Self::Succeed => "succeed",
             Self::Fail { .. } => "fail",
-            Self::Cancel => "cancel",
+            Self::Cancel | Self::CutShort { .. } => "cancel",
             Self::Retry { .. } => "retry",
             Self::WishStop(_) => "stop",
             Self::Progress { .. } => "progress",

@@ -37,6 +37,7 @@ const REQUESTS_PER_MINUTE: u32 = 1200;
 #[derive(Debug, Clone)]
 pub struct Labelbox {
     inner: Arc<Inner>,
+    meters: Arc<LabelboxMeters>,
     recorder: Option<Recorder>,
     budget: Arc<Budget>,
     in_bulk: bool,
@@ -49,10 +50,9 @@ struct Inner {
     api_key: SecretRef,
     timeout: Duration,
     http: OnceLock<reqwest::Client>,
-    meters: LabelboxMeters,
 }
 
-/// What has become of the calls of one client.
+/// What has become of the calls to one workspace's Labelbox.
 #[derive(Debug, Default)]
 pub struct LabelboxMeters {
     /// The call, by its field in the answer, and its outcome: `ok`, or the error's kind.
@@ -79,8 +79,8 @@ impl Labelbox {
                 api_key,
                 timeout,
                 http: OnceLock::new(),
-                meters: LabelboxMeters::default(),
             }),
+            meters: Arc::default(),
             recorder: None,
             budget: Arc::new(Budget::new(REQUESTS_PER_MINUTE)),
             in_bulk: false,
@@ -118,10 +118,29 @@ impl Labelbox {
         Self { recorder, ..self }
     }
 
+    /// The same client; what becomes of its calls is counted on top of what became of those of `earlier`.
+    #[must_use]
+    pub fn counting_on_from(self, earlier: &Self) -> Self {
+        let meters = Arc::clone(&earlier.meters);
+        Self { meters, ..self }
+    }
+
     /// What has become of its calls.
     #[must_use]
     pub fn meters(&self) -> &LabelboxMeters {
-        &self.inner.meters
+        &self.meters
+    }
+
+    /// Where its API is: the address's host is Labelbox's own.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.inner.graphql
+    }
+
+    /// Where its key is kept.
+    #[must_use]
+    pub fn api_key(&self) -> &SecretRef {
+        &self.inner.api_key
     }
 
     /// A number that changes when the key does; none while the key cannot be read.
@@ -201,7 +220,7 @@ impl Labelbox {
         {
             self.budget.pause(error.retry_after);
         }
-        let meters = &self.inner.meters;
+        let meters = &self.meters;
         meters.durations.add(begun.elapsed());
         let outcome = answer
             .as_ref()

@@ -32,7 +32,7 @@ use crate::{
     retention::Retention,
     scheduler::{self, Context, Engine},
     store::Store,
-    transfer::{self, Transfer},
+    transfer::{self, MediaSources, Transfer, files::Cache},
 };
 use admin_files::ServerFile;
 use intake::StoreIntake;
@@ -59,6 +59,7 @@ pub struct Server {
     tls: Option<Tls>,
     token: AdminToken,
     prune: Arc<Notify>,
+    cache: Cache,
     restoration: Option<Restoration>,
     exports: Arc<ExportMeters>,
     // Removed when the server stops: its presence tells the command line where we listen.
@@ -71,6 +72,13 @@ struct Listeners {
     admin: TcpListener,
     addresses: Addresses,
 }
+
+/// A part of a running server ended, which none does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a part of the server failed, so it ends; jobs that run go on, and the next start finds them"
+)]
+pub struct PartFailed;
 
 /// Where a server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +122,10 @@ impl Server {
     }
 
     /// Serves until `shutdown` turns true: then takes nothing new, finishes answering, and leaves jobs running.
-    pub async fn run(mut self, shutdown: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// [`PartFailed`]: it ended before, since a part of it did; whoever started it should start it again.
+    pub async fn run(mut self, shutdown: watch::Receiver<bool>) -> Result<(), PartFailed> {
         let config = self.settings.config.get();
         let labelboxes = self.settings.labelboxes.clone();
         let mut actors = JoinSet::new();
@@ -137,9 +148,15 @@ impl Server {
             store: self.store.clone(),
             jobs_dir,
             labelboxes: labelboxes.clone(),
+            config: self.settings.config.clone(),
             room,
             export_places: self.export_places(),
             exports,
+            media: MediaSources {
+                reach: self.settings.reach.clone(),
+                proxy: config.server.media_proxy.clone(),
+                cache: self.cache.clone(),
+            },
         });
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();
@@ -155,15 +172,16 @@ impl Server {
         let grace = config.server.shutdown_grace + SHUTDOWN_SLACK;
         let mut stopping = shutdown.clone();
         let mut listening = self.listen(acceptor, shutdown);
-        tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => {}
+        let ended = tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => Ok(()),
             // An actor never ends by itself; without it the server would promise what it cannot keep.
-            _ = actors.join_next() => tracing::error!("a part of the server failed: the server ends here"),
-        }
+            _ = actors.join_next() => Err(PartFailed),
+        };
         let answered = async { while listening.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, answered).await.is_err() {
             tracing::warn!("some answers could not be finished in time");
         }
+        ended
     }
 
     /// By executor, how many of its jobs may have their data, or be fetching it, before they have a slot.
@@ -195,7 +213,7 @@ impl Server {
         let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
         let visits = Arc::<Visits>::default();
         let labelbox = labelbox_routes(Door {
-            workspaces: self.settings.routes,
+            workspaces: self.settings.routes.clone(),
             access: self.settings.access,
             intake,
             limits: body,
@@ -212,6 +230,7 @@ impl Server {
             config: self.settings.config,
             slots: slots.collect(),
             visits,
+            routes: self.settings.routes,
             room: self.scheduling.room.clone(),
             labelboxes: self.settings.labelboxes,
             prune: self.prune,

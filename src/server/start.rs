@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    config::{Config, Current, ExecutorEntry, Mistake, SecretError},
+    config::{Config, Current, ExecutorEntry, Mistake, SecretError, ServerConfig},
     disk::Room,
     executor::{Registry, never_fitting},
     http::{
@@ -22,6 +22,7 @@ use crate::{
     process,
     scheduler::{Context, Engine},
     store::{OpenError, Store, StoreError},
+    transfer::files::Cache,
 };
 
 /// Why a server cannot start.
@@ -100,6 +101,7 @@ impl Server {
         let server_file = ServerFile::write(&config.server.state_dir, &info)
             .map_err(folder(config.server.state_dir.clone()))?;
         forget_old_clocks(&store, &config).await?;
+        store.doubt_reports_under_way(Timestamp::now()).await?;
         let restoration = Restoration::begin(&store, &jobs_dir).await?;
         let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
         let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));
@@ -122,11 +124,20 @@ impl Server {
             tls,
             token,
             prune: Arc::default(),
+            cache: media_cache(&config.server),
             restoration,
             exports: Arc::default(),
             _server_file: server_file,
         })
     }
+}
+
+fn media_cache(server: &ServerConfig) -> Cache {
+    Cache::new(
+        &server.media_cache,
+        server.media_cache_size,
+        server.min_free,
+    )
 }
 
 /// The engines of the file; what is doubtful in it is told in the log.

@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Transfer, steps::Later};
+use super::{Transfer, steps::Later, upload};
 use crate::{
     config::Settled,
-    job::{Cause, Change, Job},
+    job::{Cause, Change, Job, JobKind},
     job_dir::{JobDir, JobRecord},
     store::StoreError,
 };
@@ -28,6 +28,7 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
             message,
         }],
         Answer::Fine(settled) => match lay_out(transfer, &job).await? {
+            Ok(()) if job.kind == JobKind::Upload => return upload::begin(transfer, job).await,
             // With an export to make, the job waits for its place among those that export.
             Ok(()) if job.entry.export.is_some() => {
                 vec![Change::Settle(settled), Change::Wait(None)]
@@ -73,7 +74,11 @@ async fn ask_labelbox(transfer: &Transfer, job: &Job) -> Answer {
 /// The hyper-parameters as they hold for this run. A config that is no object sets none.
 fn settle(job: &Job, config: &Value) -> Answer {
     let none = Map::new();
-    let config = config.as_object().unwrap_or(&none);
+    let config = match job.kind {
+        JobKind::Train => config.as_object().unwrap_or(&none),
+        // It trains nothing.
+        JobKind::Upload => &none,
+    };
     let entry = &job.entry;
     match entry.params.settle(&entry.param_limits, config) {
         Ok(settled) => Answer::Fine(settled),

@@ -1,11 +1,14 @@
 //! The data in and out of Labelbox: what a run holds is laid ready before its training, what was predicted goes
 //! back after it.
 //!
-//! One step a job: `accepted` asks about the run and lays out the job directory; `exporting` fetches the run's data.
+//! One step a job: `accepted` asks about the run and lays out the job directory; `exporting` fetches the run's data;
+//! `uploading` has predictions imported.
 
 mod accepted;
 mod export;
+pub mod files;
 mod steps;
+mod upload;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,11 +20,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
+use files::{Cache, FilesContext};
+
 use crate::{
     backoff::rest_after,
-    config::Current,
+    config::{Config, Current},
     disk::Room,
-    downloads::{DownloadError, Downloads},
+    downloads::{DownloadError, Downloads, Limits, Reach},
     job::{Job, JobId, JobState},
     labelbox::Labelbox,
     meters::ExportMeters,
@@ -46,12 +51,27 @@ pub struct Context {
     pub jobs_dir: PathBuf,
     /// The clients by the names of their workspaces.
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
+    /// The settings in force.
+    pub config: Current<Config>,
     /// How much room the disks have.
     pub room: Current<Room>,
     /// By executor, how many of its jobs may export, or wait with their data for a slot.
     pub export_places: BTreeMap<String, u32>,
     /// How exports fare.
     pub exports: Arc<ExportMeters>,
+    /// Where files of the data come from.
+    pub media: MediaSources,
+}
+
+/// Where files of the data come from.
+#[derive(Debug, Clone)]
+pub struct MediaSources {
+    /// Which addresses may be called.
+    pub reach: Current<Reach>,
+    /// The proxy that is called instead, if one is named.
+    pub proxy: Option<String>,
+    /// What earlier jobs have fetched.
+    pub cache: Cache,
 }
 
 /// Makes accepted jobs ready, and brings home what they leave.
@@ -60,7 +80,20 @@ pub struct Transfer {
     context: Context,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
-    downloads: OnceLock<Downloads>,
+    uploads: upload::Uploads,
+    files: OnceLock<FilesContext>,
+}
+
+/// Marks a job as being at its step, also if that panics, and no longer.
+struct UnderWay {
+    transfer: Arc<Transfer>,
+    job: JobId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&self.transfer.in_flight).remove(&self.job);
+    }
 }
 
 impl Transfer {
@@ -71,7 +104,8 @@ impl Transfer {
             context,
             in_flight: Mutex::default(),
             failures: Mutex::default(),
-            downloads: OnceLock::new(),
+            uploads: upload::Uploads::default(),
+            files: OnceLock::new(),
         }
     }
 
@@ -79,32 +113,28 @@ impl Transfer {
     pub async fn run(self) {
         let this = Arc::new(self);
         let mut changes = this.context.store.changes();
-        let (mut steps, mut exports) = (JoinSet::new(), JoinSet::new());
+        let mut going = Going::default();
         loop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
-            while steps.try_join_next().is_some() {}
-            while exports.try_join_next().is_some() {}
+            going.forget_ended();
             let begun = Instant::now();
-            if let Err(error) = this.start_due(&mut steps, &mut exports).await {
+            if let Err(error) = this.start_due(&mut going).await {
                 tracing::warn!("cannot look for jobs whose data is to be moved: {error}");
                 tokio::time::sleep(LONGEST_SLEEP).await;
             }
             tokio::time::sleep(rest_after(begun.elapsed())).await;
             tokio::select! {
-                _ = changes.changed(), if steps.len() < AT_ONCE => {}
-                _ = steps.join_next(), if steps.len() >= AT_ONCE => {}
-                Some(_) = exports.join_next() => {}
+                _ = changes.changed(), if going.steps.len() < AT_ONCE => {}
+                _ = going.steps.join_next(), if going.steps.len() >= AT_ONCE => {}
+                Some(_) = going.exports.join_next() => {}
+                Some(_) = going.uploads.join_next() => {}
                 () = tokio::time::sleep(LONGEST_SLEEP) => {}
             }
         }
     }
 
-    async fn start_due(
-        self: &Arc<Self>,
-        steps: &mut JoinSet<()>,
-        exports: &mut JoinSet<()>,
-    ) -> Result<(), StoreError> {
+    async fn start_due(self: &Arc<Self>, going: &mut Going) -> Result<(), StoreError> {
         // A job directory that cannot be written would be a failure; waiting for room is none.
         if self.context.room.get().shortage().is_some() {
             return Ok(());
@@ -116,14 +146,18 @@ impl Transfer {
         }
         let due = store.due_transfers(now, LOOKED_AT).await?;
         for job in due {
-            if job.state == JobState::Exporting && exports.len() < export::AT_ONCE {
-                self.start(exports, job);
+            let (set, most) = match job.state {
+                JobState::Exporting => (&mut going.exports, export::AT_ONCE),
+                _ => (&mut going.uploads, upload::AT_ONCE),
+            };
+            if set.len() < most {
+                self.start(set, job);
             }
         }
-        if steps.len() < AT_ONCE {
+        if going.steps.len() < AT_ONCE {
             for job in store.due_accepted(now, LOOKED_AT).await? {
-                if steps.len() < AT_ONCE {
-                    self.start(steps, job);
+                if going.steps.len() < AT_ONCE {
+                    self.start(&mut going.steps, job);
                 }
             }
         }
@@ -135,10 +169,13 @@ impl Transfer {
         if !lock(&self.in_flight).insert(job.id) {
             return;
         }
-        let this = Arc::clone(self);
+        let under_way = UnderWay {
+            transfer: Arc::clone(self),
+            job: job.id,
+        };
         steps.spawn(async move {
             let id = job.id;
-            match this.step(job).await {
+            match under_way.transfer.step(job).await {
                 Ok(()) => {}
                 Err(StoreError::Stale) => {
                     tracing::debug!(job_id = %id, "the job changed meanwhile");
@@ -147,7 +184,6 @@ impl Transfer {
                     tracing::warn!(job_id = %id, "cannot go on with the job: {error}");
                 }
             }
-            lock(&this.in_flight).remove(&id);
         });
     }
 
@@ -160,17 +196,40 @@ impl Transfer {
         match fresh.filter(as_listed) {
             Some(job) if job.state == JobState::Accepted => accepted::step(self, job).await,
             Some(job) if job.state == JobState::Exporting => export::step(self, job).await,
+            Some(job) if job.state == JobState::Uploading => upload::step(self, job).await,
             _ => Ok(()),
         }
     }
 
     /// Made when it is first needed, and again if that failed.
-    fn downloads(&self) -> Result<Downloads, DownloadError> {
-        if let Some(downloads) = self.downloads.get() {
-            return Ok(downloads.clone());
+    fn files(&self) -> Result<FilesContext, DownloadError> {
+        if let Some(files) = self.files.get() {
+            return Ok(files.clone());
         }
-        let downloads = Downloads::new()?;
-        Ok(self.downloads.get_or_init(|| downloads).clone())
+        let MediaSources {
+            reach,
+            proxy,
+            cache,
+        } = self.context.media.clone();
+        let downloads = Downloads::reaching(reach, Limits::default(), proxy.as_deref())?;
+        let files = FilesContext::new(downloads, cache);
+        Ok(self.files.get_or_init(|| files).clone())
+    }
+}
+
+/// The steps under way, each kind with places of its own: none keeps another from moving.
+#[derive(Debug, Default)]
+struct Going {
+    steps: JoinSet<()>,
+    exports: JoinSet<()>,
+    uploads: JoinSet<()>,
+}
+
+impl Going {
+    fn forget_ended(&mut self) {
+        for set in [&mut self.steps, &mut self.exports, &mut self.uploads] {
+            while set.try_join_next().is_some() {}
+        }
     }
 }
 

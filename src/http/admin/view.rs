@@ -10,7 +10,7 @@ use crate::{
     http::error::ApiError,
     job::{Job, JobState},
     job_dir::JobDir,
-    store::{JobCounts, ReportRow, TimelineRow},
+    store::{ImportRow, JobCounts, ReportRow, TimelineRow},
 };
 
 /// How full each executor is, asked once for a whole list.
@@ -108,6 +108,18 @@ pub(super) fn reports(rows: &[ReportRow]) -> Vec<Value> {
             "status": row.report.status, "errorMessage": row.report.error_message,
             "metadata": row.report.metadata, "state": row.state, "createdAt": time(row.created_at),
             "failures": row.failures, "error": row.error,
+        });
+        drop_nulls(&mut view);
+        view
+    };
+    rows.iter().map(view).collect()
+}
+
+pub(super) fn imports(rows: &[ImportRow]) -> Vec<Value> {
+    let view = |row: &ImportRow| {
+        let mut view = json!({
+            "chunk": row.chunk, "name": row.name, "state": row.state, "predictions": row.lines,
+            "refused": row.refused, "firstReason": row.note, "postedAt": row.posted_at.map(time),
         });
         drop_nulls(&mut view);
         view

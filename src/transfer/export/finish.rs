@@ -10,13 +10,20 @@ use super::{
 };
 use crate::{
     dataset::{DataFile, Manifest, Split},
+    formats::Notes,
     job_dir::files,
+    transfer::files::FilesReport,
 };
 
 const FILE: &str = "manifest.json";
 
 impl Export<'_> {
-    pub(super) async fn finish(&self, task: &str, record: Record) -> Result<Manifest, Failure> {
+    pub(super) async fn finish(
+        &self,
+        task: &str,
+        record: Record,
+        (files, notes): (Option<FilesReport>, Notes),
+    ) -> Result<Manifest, Failure> {
         let Record {
             read, files: parts, ..
         } = record;
@@ -31,7 +38,14 @@ impl Export<'_> {
         });
         let run = self.job.model_run_id.as_str();
         let times = (self.began_at, Timestamp::now());
-        let manifest = Manifest::new(run, task, times, read, splits.collect());
+        let mut manifest = Manifest::new(run, task, times, read, splits.collect());
+        if let Some(report) = files {
+            report.tell(&mut manifest);
+        }
+        if !notes.is_empty() {
+            tracing::warn!(job_id = %self.job.id, "not everything has a place in the formats: {notes}");
+            manifest.format_notes = Some(notes.to_string());
+        }
         let (written, dir) = (manifest.clone(), self.dir.clone());
         on_disk(move || {
             let text = serde_json::to_vec_pretty(&written)?;

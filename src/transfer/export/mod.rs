@@ -5,7 +5,9 @@
 mod ask;
 mod classes;
 mod failure;
+mod files;
 mod finish;
+mod formats;
 mod ontology;
 mod output;
 mod pieces;
@@ -131,7 +133,9 @@ impl Export<'_> {
         };
         preflight::check(&self.job.entry.preflight, &sorted, ontology.as_ref())
             .map_err(Failure::preflight)?;
-        self.finish(&task, sorted).await
+        let files = self.files(&task).await?;
+        let notes = self.formats(ontology.as_ref()).await?;
+        self.finish(&task, sorted, (files, notes)).await
     }
 
     /// What a crash has left complete.

@@ -37,8 +37,8 @@ impl Export<'_> {
             failures: 0,
         };
         while flow.at < all {
-            let downloads = self.transfer.downloads();
-            let downloads = downloads.map_err(|error| Failure::later(error.to_string()))?;
+            let files = self.transfer.files();
+            let files = files.map_err(|error| Failure::later(error.to_string()))?;
             let at = flow.at;
             let asked = self.ask("a piece of the export", move |labelbox| async move {
                 labelbox.export_file(task, at).await
@@ -51,7 +51,7 @@ impl Export<'_> {
                 );
                 return Err(Failure::export(text));
             }
-            self.piece(&downloads, &piece, &mut flow).await?;
+            self.piece(files.downloads(), &piece, &mut flow).await?;
         }
         self.note(PART, None);
         Ok(())

@@ -1,7 +1,7 @@
 //! What a model says of its data and its parameters, and what a run's own config makes of them.
 
 use serde_json::{Map, Value, json};
-use trainhook::config::{ModelEntry, Parts, Predictions, Settled};
+use trainhook::config::{Format, ModelEntry, Parts, Predictions, Settled, Tolerance};
 
 use super::{
     GOOD,
@@ -62,6 +62,28 @@ fn an_export_brings_predictions_with_it_unless_they_are_not_wanted() {
 }
 
 #[test]
+fn as_many_predictions_may_be_refused_as_the_file_says() {
+    let tolerance = |line: &str| model(line, "").max_row_errors;
+    assert_eq!(tolerance(""), Tolerance::Count(0));
+    let ten = tolerance("max_row_errors = 10");
+    assert!(ten.allows(10, 10) && !ten.allows(11, 1_000_000));
+    let percent = tolerance("max_row_errors = \"0.5%\"");
+    assert!(percent.allows(5, 1000) && !percent.allows(6, 1000) && percent.allows(0, 0));
+    for wrong in ["-1", "1.5", "\"1\"", "\"101%\"", "\"NaN%\"", "true"] {
+        let text = "a whole number from 0, or a share such as \"1%\"";
+        let line = format!("max_row_errors = {wrong}");
+        added(HEAD, &line, 15, "models.digits.max_row_errors", text);
+    }
+    added(
+        HEAD,
+        "export = false\nmax_row_errors = 1",
+        16,
+        "models.digits.max_row_errors",
+        "nothing to count",
+    );
+}
+
+#[test]
 fn mistakes_about_data_are_located() {
     added(
         HEAD,
@@ -97,6 +119,29 @@ fn mistakes_about_data_are_located() {
         16,
         "models.digits.predictions",
         "cannot be checked",
+    );
+}
+
+#[test]
+fn formats_are_written_of_what_is_exported() {
+    let formats = |line: &str| model(line, "").formats;
+    assert_eq!(formats(""), []);
+    assert_eq!(formats("formats = [\"hf\"]"), [Format::Hf]);
+    assert_eq!(
+        formats("formats = [\"yolo\", \"coco\"]\nexport = { files = true }"),
+        [Format::Coco, Format::Yolo]
+    );
+    let wrong = |line: &str, text: &str| added(HEAD, line, 15, "models.digits.formats", text);
+    wrong("formats = [\"voc\"]", "\"coco\", \"yolo\" and \"hf\" only");
+    wrong("formats = \"coco\"", "a list of texts");
+    wrong("formats = [\"hf\", \"hf\"]", "twice");
+    wrong(
+        "formats = [\"hf\"]\nexport = false",
+        "take export = false away",
+    );
+    wrong(
+        "formats = [\"hf\", \"coco\"]",
+        "\"coco\" is of images, which are fetched only if you write export = { files = true }",
     );
 }
 
@@ -213,5 +258,54 @@ fn how_far_ahead_and_how_often_labelbox_is_asked_has_defaults_and_bounds() {
     assert!(
         format!("{mistakes:?}").contains("requests_per_minute"),
         "{mistakes:?}"
+    );
+}
+
+#[test]
+fn files_are_bounded_in_size_and_in_how_many_may_be_missing() {
+    let export = |line: &str| model(line, "").export.expect("on");
+    let default = export("export = { files = true }");
+    assert_eq!(default.max_file_size, 2_000_000_000);
+    assert_eq!(default.max_missing_files, Tolerance::Count(0));
+    let set = |value: &str| {
+        export(&format!(
+            "export = {{ files = true, max_missing_files = {value} }}"
+        ))
+    };
+    for (value, all, most) in [
+        ("7", 1000, 7),
+        ("\"1%\"", 1000, 10),
+        ("\"0.5%\"", 1000, 5),
+        ("\"0.05 %\"", 1999, 0),
+        ("\"100%\"", u64::MAX, u64::MAX),
+    ] {
+        assert_eq!(set(value).max_missing_files.most(all), most, "{value}");
+    }
+    let wrong = |line: &str, key: &str, text: &str| {
+        let key = format!("models.digits.export.{key}");
+        added(HEAD, &format!("export = {{ {line} }}"), 15, &key, text);
+    };
+    for value in [
+        "-1",
+        "\"1\"",
+        "\"101%\"",
+        "\"-1%\"",
+        "\"0.001%\"",
+        "\"%\"",
+        "\".5%\"",
+        "1.5",
+    ] {
+        let line = format!("files = true, max_missing_files = {value}");
+        wrong(&line, "max_missing_files", "a share such as \"1%\"");
+    }
+    wrong(
+        "files = true, max_file_size = 5",
+        "max_file_size",
+        "a size such as",
+    );
+    wrong(
+        "max_missing_files = 1",
+        "max_missing_files",
+        "without files = true",
     );
 }

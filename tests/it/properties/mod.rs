@@ -5,7 +5,9 @@
 mod answers;
 mod events;
 mod payload;
+pub(crate) mod predictions;
 mod records;
+mod results;
 mod settings;
 mod signature;
 mod verdicts;

@@ -211,8 +211,11 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         max_starts_per_day: None,
         param_limits: Default::default(),
         export: None,
+        formats: Vec::new(),
         preflight: Default::default(),
         predictions: Default::default(),
+        max_row_errors: Default::default(),
+        import_lines: 20_000,
         upload_timeout_ms: None,
     }
 }
