@@ -7,7 +7,7 @@ mod promises;
 
 use std::{fs, path::Path, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use trainhook::{
     config::Secret,
     emulator::{Click, Dataset, Fault, FaultKind},
@@ -29,7 +29,7 @@ const KILLS: usize = 200;
 const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
 
 /// What may go wrong at Labelbox.
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 12] = [
     "updateTrainingPipeline",
     "modelRun",
     "trainingPipeline",
@@ -39,7 +39,13 @@ const CALLS: [&str; 9] = [
     "ontology",
     "task",
     "/files/exports",
+    "createModelErrorAnalysisPredictionImport",
+    "modelErrorAnalysisPredictionImport",
+    "/files/imports",
 ];
+
+/// What the model `predicting` leaves for Labelbox, in three imports.
+const PREDICTIONS: usize = 5;
 
 /// What the kills are tried on.
 struct Trial {
@@ -68,11 +74,30 @@ fn models() -> String {
     ];
     let models = scripts.map(|(name, script)| model(name, &format!("{NOTE}{script}"), quickly));
     let has_its_data = format!("{NOTE}[ $(wc -l < $TRAINHOOK_TRAINING_FILE) = 160 ] || exit 4");
-    models.concat() + &export::model("data", &has_its_data, quickly)
+    let data = export::model("data", &has_its_data, quickly);
+    let hands_over = format!("{NOTE}cp predictions.ndjson $TRAINHOOK_OUT_DIR/");
+    let settings = format!("{quickly}\nimport_lines = 2");
+    let predicting = export::model("predicting", &hands_over, &settings);
+    let predicting = predicting.replace("predictions = \"none\"", "predictions = \"required\"");
+    models.concat() + &data + &predicting
 }
 
-const MODELS: [&str; 7] = [
-    "quick", "short", "long", "wrong", "shaky", "forking", "data",
+fn predictions() -> String {
+    let line = |row: usize| json!({"global_key": format!("row-{row:09}"), "name": "kind", "answer": "kind-a"});
+    (0..PREDICTIONS)
+        .map(|row| format!("{}\n", line(row)))
+        .collect()
+}
+
+const MODELS: [&str; 8] = [
+    "quick",
+    "short",
+    "long",
+    "wrong",
+    "shaky",
+    "forking",
+    "data",
+    "predicting",
 ];
 
 impl Trial {
@@ -89,8 +114,11 @@ impl Trial {
                 .replace("\"1s\"", "\"100ms\"");
             quick + &workspace("main", "/", endpoint) + &rest
         });
+        let stack = stack.await;
+        let left = stack.folder.path().join("predictions.ndjson");
+        fs::write(left, predictions()).expect("the folder is writable");
         Self {
-            stack: stack.await,
+            stack,
             numbers: Numbers::from(seed),
             accepted: Vec::new(),
             unanswered: None,

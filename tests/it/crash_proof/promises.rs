@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Trial;
+use super::{PREDICTIONS, Trial};
 use crate::support::{processes, stack::statuses};
 
 /// Causes for which the model wants a new attempt.
@@ -21,6 +21,7 @@ pub(super) fn hold(trial: &Trial) {
         attempts_have_their_causes(job);
         labelbox_knows_the_end(trial, run, job);
         data_arrives(job);
+        predictions_arrive_once(trial, run, job);
     }
     nothing_is_left_running(trial);
 }
@@ -117,6 +118,29 @@ fn data_arrives(job: &Value) {
         let kept_away = ["export_failed", "preflight", "infra", "job_error"];
         let cause = job["cause"].as_str().unwrap_or_default();
         assert!(!kept_away.contains(&cause), "{job}");
+    }
+}
+
+/// Nothing that was killed or went wrong has Labelbox import anything twice, or take a part of it for all.
+fn predictions_arrive_once(trial: &Trial, run: &str, job: &Value) {
+    let imported = trial
+        .stack
+        .emulator
+        .predictions(run)
+        .expect("the run is there");
+    assert_eq!(imported.repeated_imports, 0, "{imported:?} {job}");
+    let all = PREDICTIONS as u64;
+    assert!(imported.predictions <= all, "{imported:?} {job}");
+    let job = &job["job"];
+    if job["model"] == "predicting" {
+        assert_ne!(job["cause"], "upload_failed", "{job}");
+        if job["state"] == "succeeded" {
+            assert_eq!(
+                (imported.predictions, imported.imports.len()),
+                (all, 3),
+                "{job}"
+            );
+        }
     }
 }
 

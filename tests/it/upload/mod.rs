@@ -76,7 +76,12 @@ impl Stack {
     }
 
     /// Waits until a job's imports are as wanted.
-    async fn imports_are(&self, id: &str, what: &str, wanted: impl Fn(&[String]) -> bool) {
+    async fn imports_are(
+        &self,
+        id: &str,
+        what: &str,
+        wanted: impl Fn(&[String]) -> bool + Send + Sync,
+    ) {
         wait_until(what, || {
             let shown = self.job(id);
             let states = shown["imports"].as_array()?.iter();
