@@ -7,7 +7,7 @@ mod promises;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use trainhook::{
     config::Secret,
     emulator::{Click, Dataset, Fault, FaultKind},
@@ -32,7 +32,7 @@ const SLOTS: usize = 4;
 const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
 
 /// What may go wrong at Labelbox.
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 12] = [
     "updateTrainingPipeline",
     "modelRun",
     "trainingPipeline",
@@ -42,7 +42,13 @@ const CALLS: [&str; 9] = [
     "ontology",
     "task",
     "/files/exports",
+    "createModelErrorAnalysisPredictionImport",
+    "modelErrorAnalysisPredictionImport",
+    "/files/imports",
 ];
+
+/// What the model `predicting` leaves for Labelbox, in three imports.
+const PREDICTIONS: usize = 5;
 
 /// What the kills are tried on.
 struct Trial {
@@ -77,14 +83,31 @@ fn models() -> String {
     ];
     let models = scripts.map(|(name, script)| model(name, &format!("{NOTE}{script}"), quickly));
     let has_its_data = format!("{NOTE}[ $(wc -l < $TRAINHOOK_TRAINING_FILE) = 160 ] || exit 4");
+    let data = export::model("data", &has_its_data, quickly);
+    let hands_over = format!("{NOTE}cp predictions.ndjson $TRAINHOOK_OUT_DIR/");
+    let settings = format!("{quickly}\nimport_lines = 2");
+    let predicting = export::model("predicting", &hands_over, &settings);
+    let predicting = predicting.replace("predictions = \"none\"", "predictions = \"required\"");
     let patient = format!("{NOTE}while [ ! -e release ]; do sleep 0.02; done");
-    models.concat()
-        + &export::model("data", &has_its_data, quickly)
-        + &model("patient", &patient, quickly)
+    models.concat() + &data + &predicting + &model("patient", &patient, quickly)
 }
 
-const MODELS: [&str; 7] = [
-    "quick", "short", "long", "wrong", "shaky", "forking", "data",
+fn predictions() -> String {
+    let line = |row: usize| json!({"global_key": format!("row-{row:09}"), "name": "kind", "answer": "kind-a"});
+    (0..PREDICTIONS)
+        .map(|row| format!("{}\n", line(row)))
+        .collect()
+}
+
+const MODELS: [&str; 8] = [
+    "quick",
+    "short",
+    "long",
+    "wrong",
+    "shaky",
+    "forking",
+    "data",
+    "predicting",
 ];
 
 impl Trial {
@@ -102,8 +125,11 @@ impl Trial {
                 .replace("[server]", "[server]\nredelivery_window = \"0s\"");
             quick + &workspace("main", "/", endpoint) + &rest
         });
+        let stack = stack.await;
+        let left = stack.folder.path().join("predictions.ndjson");
+        fs::write(left, predictions()).expect("the folder is writable");
         Self {
-            stack: stack.await,
+            stack,
             numbers: Numbers::from(seed),
             accepted: Vec::new(),
             clicks: BTreeMap::new(),

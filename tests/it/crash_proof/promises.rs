@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use trainhook::emulator::TimelineEntry;
 
-use super::{Trial, is_final};
+use super::{PREDICTIONS, Trial, is_final};
 use crate::support::{processes, stack::statuses};
 
 /// Causes for which the model wants a new attempt.
@@ -30,6 +30,7 @@ pub(super) fn hold(trial: &Trial) {
         let job = trial.stack.job(&row.id);
         attempts_have_their_causes(&job);
         data_arrives(&job);
+        predictions_arrive_once(trial, &row.run, &job);
     }
     labelbox_was_told_of_every_job_in_turn(trial, &rows);
     nothing_is_left_running(trial);
@@ -148,6 +149,26 @@ fn data_arrives(job: &Value) {
         let kept_away = ["export_failed", "preflight", "infra", "job_error"];
         let cause = job["cause"].as_str().unwrap_or_default();
         assert!(!kept_away.contains(&cause), "{job}");
+    }
+}
+
+/// Nothing that was killed or went wrong has Labelbox import anything twice, or take a part of it for all.
+fn predictions_arrive_once(trial: &Trial, run: &str, job: &Value) {
+    let arrived = trial.stack.emulator.predictions(run);
+    let arrived = arrived.expect("the run is there");
+    assert_eq!(arrived.repeated_imports, 0, "{arrived:?} {job}");
+    let job = &job["job"];
+    let id = job["id"].as_str().expect("an id").replace('-', "");
+    let imports = arrived.imports.iter();
+    let ours = imports.filter(|import| import.name.replace('-', "").contains(&id));
+    let lines: Vec<u64> = ours.map(|import| import.lines).collect();
+    let all = PREDICTIONS as u64;
+    assert!(lines.iter().sum::<u64>() <= all, "{arrived:?} {job}");
+    if job["model"] == "predicting" {
+        assert_ne!(job["cause"], "upload_failed", "{job}");
+        if job["state"] == "succeeded" {
+            assert_eq!((lines.len(), lines.iter().sum()), (3, all), "{job}");
+        }
     }
 }
 
