@@ -67,6 +67,7 @@ pub struct Server {
 struct Listeners {
     labelbox: TcpListener,
     admin: TcpListener,
+    jobs: Option<TcpListener>,
     addresses: Addresses,
 }
 
@@ -77,6 +78,8 @@ pub struct Addresses {
     pub labelbox: SocketAddr,
     /// For people and the command line.
     pub admin: SocketAddr,
+    /// For supervisors that share no files with the server, if they are heard.
+    pub jobs: Option<SocketAddr>,
 }
 
 impl Server {

@@ -19,8 +19,9 @@ use crate::{
         listener::{self, BindError},
         tls::{Tls, TlsError},
     },
+    mirror::MirrorKey,
     process,
-    scheduler::{Context, Engine},
+    scheduler::{Context, Engine, Mirroring},
     store::{OpenError, Store, StoreError},
 };
 
@@ -103,10 +104,13 @@ impl Server {
         let restoration = Restoration::begin(&store, &jobs_dir).await?;
         let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
         let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));
+        let mirroring = mirroring(&config, &listeners.addresses)
+            .map_err(folder(config.server.state_dir.clone()))?;
         let scheduling = Context {
             store: store.clone(),
             room,
             jobs_dir,
+            mirroring,
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook")),
             boot_id: process::boot_id(),
             machine_id: process::machine_id(),
@@ -181,18 +185,39 @@ pub fn build_engines(
     Ok(engines.collect())
 }
 
+/// What attempts elsewhere are told; none where nobody listens for them.
+fn mirroring(config: &Config, addresses: &Addresses) -> std::io::Result<Option<Mirroring>> {
+    let (Some(jobs), Some(address)) = (&config.server.jobs, addresses.jobs) else {
+        return Ok(None);
+    };
+    let scheme = if jobs.tls.is_some() { "https" } else { "http" };
+    let url = jobs.url.clone();
+    Ok(Some(Mirroring {
+        url: url.unwrap_or_else(|| format!("{scheme}://{address}")),
+        key: MirrorKey::load(&config.server.state_dir)?,
+    }))
+}
+
 async fn listen(config: &Config) -> Result<Listeners, StartError> {
     let labelbox = listener::bind(config.server.listen).await?;
     let admin = listener::bind(config.server.admin_listen).await?;
+    let jobs = match &config.server.jobs {
+        Some(jobs) => Some((listener::bind(jobs.listen).await?, jobs.listen)),
+        None => None,
+    };
     let address =
         |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
     let addresses = Addresses {
         labelbox: address(&labelbox, config.server.listen),
         admin: address(&admin, config.server.admin_listen),
+        jobs: jobs
+            .as_ref()
+            .map(|(listener, asked)| address(listener, *asked)),
     };
     Ok(Listeners {
         labelbox,
         admin,
+        jobs: jobs.map(|(listener, _)| listener),
         addresses,
     })
 }
