@@ -187,6 +187,9 @@ pub struct ModelEntry {
     pub command: Vec<String>,
     /// Where the command runs; absolute.
     pub workdir: PathBuf,
+    /// Files and folders of the workdir that are copied at acceptance; then the command runs among the copies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// Set for the command.
     #[serde(default)]
     pub env: BTreeMap<String, EnvValue>,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AttemptDir, files};
+use super::{AttemptDir, code::FileRecord, files};
 use crate::{
     config::Resources,
     job::{Cause, JobId, LaunchId, ModelRunId},
@@ -46,8 +46,11 @@ pub struct Request {
     pub devices: Vec<u32>,
     /// Program and arguments, with their placeholders.
     pub command: Vec<String>,
-    /// Where the command runs.
+    /// Where the command runs: in `code`, if there are files of the model's own.
     pub workdir: PathBuf,
+    /// The model's own files as they were taken at acceptance, from `code/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<FileRecord>,
     /// How long, how much.
     pub limits: Limits,
 }

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! POST /jobs/{launch}/claim      ClaimRequest → ClaimAnswer; 409: another supervisor has it
-//! GET  /jobs/{launch}/manifest   FileLine, one a line; ranges; 503 while it is made
-//! GET  /jobs/{launch}/files/{path}                                        ranges
+//! GET  /jobs/{launch}/manifest   FileRecord, one a line; ranges; 503 while it is made
+//! GET  /jobs/{launch}/files/{path}   webhook.json, data/…, code/…; ranges
 //! POST /jobs/{launch}/heartbeat  Heartbeat → Standing
 //! PUT  /jobs/{launch}/events?offset=N                                     bytes → Standing
 //! PUT  /jobs/{launch}/log?offset=N                                        bytes → Standing
@@ -87,20 +87,6 @@ impl<'de> Deserialize<'de> for Disclosed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
     }
-}
-
-/// A file that the command finds in its job directory, relative to the job's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileLine {
-    /// Where: below `data/` or `code/`, or `webhook.json`.
-    pub path: String,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Of its content; lower-case hex.
-    pub sha256: String,
-    /// Whether it may be executed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub executable: bool,
 }
 
 /// A supervisor's sign of life.

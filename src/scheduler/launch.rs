@@ -17,8 +17,15 @@ impl EngineLoop {
         let unreadable = |error| format!("cannot read the model's env: {error}");
         let (mut env, secrets) = (plain_env(job), job.entry.secrets().map_err(unreadable)?);
         let job_dir = JobDir::new(&self.context.jobs_dir, job.id);
-        let request = request_of(job);
-        let created = tokio::task::spawn_blocking(move || job_dir.create_attempt(&request)).await;
+        let mut request = request_of(job);
+        let create = move || {
+            request.code = job_dir.read_code()?;
+            if !request.code.is_empty() {
+                request.workdir = job_dir.attempt(request.attempt).code();
+            }
+            job_dir.create_attempt(&request)
+        };
+        let created = tokio::task::spawn_blocking(create).await;
         let created = created.map_err(|error| error.to_string())?;
         let attempt_dir =
             created.map_err(|error| format!("cannot write the job directory: {error}"))?;
@@ -113,6 +120,7 @@ fn request_of(job: &Job) -> Request {
         devices: job.devices.clone(),
         command: entry.command.clone(),
         workdir: entry.workdir.clone(),
+        code: Vec::new(),
         limits: Limits {
             run_timeout_ms: entry.run_timeout_ms,
             cancel_grace_ms: entry.cancel_grace_ms,
