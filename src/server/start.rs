@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    Addresses, Listeners, Server,
+    Addresses, Certificates, Listeners, Server,
     admin_files::{ServerFile, ServerInfo, admin_token},
     restoration::Restoration,
     settings::Settings,
 };
 use crate::{
-    config::{Config, Current, ExecutorEntry, Mistake, SecretError},
+    config::{Config, Current, ExecutorEntry, Mistake, SecretError, TlsFiles},
     disk::Room,
     executor::{Registry, never_fitting},
     http::{
@@ -49,7 +49,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificate cannot be used.
-    #[error("server.tls: {0}")]
+    #[error("server.tls or server.jobs_tls: {0}")]
     Tls(#[from] TlsError),
     /// A folder or a file in it cannot be written.
     #[error("cannot write {path}: {source}")]
@@ -79,12 +79,14 @@ impl Server {
     ) -> Result<Self, StartError> {
         let engines = engines(&config, executors, registry.clone()).await?;
         let settings = Settings::new(config.clone())?;
-        let tls = match config.server.tls.clone() {
-            None => None,
-            Some(files) => {
-                let loaded = tokio::task::spawn_blocking(move || Tls::load(files)).await;
-                Some(loaded.map_err(|_| StoreError::Panicked)??)
-            }
+        let jobs_tls = config
+            .server
+            .jobs
+            .as_ref()
+            .and_then(|jobs| jobs.tls.clone());
+        let tls = Certificates {
+            labelbox: load(config.server.tls.clone()).await?,
+            jobs: load(jobs_tls).await?,
         };
         let listeners = listen(&config).await?;
         let state_dir = config.server.state_dir.clone();
@@ -130,6 +132,12 @@ impl Server {
             _server_file: server_file,
         })
     }
+}
+
+async fn load(files: Option<TlsFiles>) -> Result<Option<Tls>, StartError> {
+    let Some(files) = files else { return Ok(None) };
+    let loaded = tokio::task::spawn_blocking(move || Tls::load(files)).await;
+    Ok(Some(loaded.map_err(|_| StoreError::Panicked)??))
 }
 
 /// The engines of the file; what is doubtful in it is told in the log.
