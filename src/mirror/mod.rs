@@ -24,7 +24,8 @@ use uuid::Uuid;
 
 use crate::{
     config::Secret,
-    job_dir::{CancelRequest, Request},
+    job::LaunchId,
+    job_dir::{CancelRequest, JobDir, Request},
 };
 
 pub use key::{MirrorKey, hex};
@@ -111,7 +112,13 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revoked {
     /// The attempt, so that no stranger's 410 is taken for it.
-    pub revoked: crate::job::LaunchId,
+    pub revoked: LaunchId,
+}
+
+/// The job's folder on a machine that shares no files with the server, where such folders are made below `work_dir`.
+#[must_use]
+pub fn home_of(work_dir: &Path, launch_id: LaunchId) -> JobDir {
+    JobDir::at(work_dir.join(launch_id.to_string()))
 }
 
 /// Whether a path of several names stays where it begins: no empty name, no `.`, no `..`, nothing that a name cannot
