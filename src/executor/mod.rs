@@ -18,7 +18,7 @@ use crate::{
     mirror::MirrorAccess,
 };
 
-pub use fit::never_fitting;
+pub use fit::{never_fitting, never_heard};
 pub use registry::{BuildContext, Built, Registry};
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.

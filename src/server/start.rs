@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Config, Current, ExecutorEntry, Mistake, SecretError, TlsFiles},
     disk::Room,
-    executor::{Registry, never_fitting},
+    executor::{Registry, never_fitting, never_heard},
     http::{
         listener::{self, BindError},
         tls::{Tls, TlsError},
@@ -152,6 +152,10 @@ async fn engines(
     let executor =
         |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.executor));
     let executors = engines.iter().map(executor).collect();
+    let deaf = never_heard(config, &executors);
+    if !deaf.is_empty() {
+        return Err(ExecutorMistakes(deaf).into());
+    }
     let weak = tokio::task::spawn_blocking({
         let config = config.clone();
         move || config.warnings()

@@ -1,5 +1,7 @@
 //! The claim: the same file that a supervisor with the job directory would have won, made for one that has not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use warp::reply::Response;
 
@@ -40,7 +42,7 @@ impl Service {
         });
         let (outcome, request, secrets) = claimed.await?;
         match outcome {
-            ClaimOutcome::Won => self.ring(&attempt.job),
+            ClaimOutcome::Won => self.ring(&attempt.job, Duration::ZERO),
             ClaimOutcome::Lost(winner) => match winner.by {
                 // It has asked again: the answer was lost, or its machine was booted.
                 Claimant::Supervisor { instance } if instance == asked.instance => {}

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    patience::Patience,
+    patience::{Patience, PieceSize},
     remote::{Fault, Remote},
 };
 use crate::{
@@ -27,9 +27,6 @@ use crate::{
 
 /// How often is looked for something new.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Bytes sent at once.
-const PIECE: u64 = 1 << 20;
 
 /// It does not give up before the supervisor does.
 const FOR_EVER: Duration = Duration::MAX;
@@ -53,6 +50,7 @@ pub(super) struct Pump {
     last_beat: Option<Instant>,
     events: Option<u64>,
     log: u64,
+    piece: PieceSize,
 }
 
 impl Courier {
@@ -75,6 +73,7 @@ impl Courier {
             last_beat: None,
             events: Some(0),
             log: 0,
+            piece: PieceSize::most(),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("courier".to_owned());
@@ -132,6 +131,10 @@ impl Pump {
             self.tell_log().await
         };
         let told = told.await;
+        match &told {
+            Ok(()) => self.piece.grow(),
+            Err(_) => self.piece.shrink(),
+        }
         if told == Err(Fault::Revoked) {
             self.end_command();
         }
@@ -152,7 +155,7 @@ impl Pump {
 
     async fn tell_events(&mut self) -> Result<(), Fault> {
         while let Some(offset) = self.events {
-            let piece = read_from(&self.dir, "events.ndjson", offset);
+            let piece = read_from(&self.dir, "events.ndjson", (offset, self.piece));
             let piece = piece.map_err(|error| Fault::Later(format!("events.ndjson: {error}")))?;
             if piece.is_empty() {
                 return Ok(());
@@ -178,7 +181,7 @@ impl Pump {
 
     async fn tell_log(&mut self) -> Result<(), Fault> {
         loop {
-            let chunk = self.dir.read_log(self.log, PIECE);
+            let chunk = self.dir.read_log(self.log, self.piece.bytes() as u64);
             let chunk = chunk.map_err(|error| Fault::Later(format!("the log: {error}")))?;
             if chunk.bytes.is_empty() {
                 return Ok(());
@@ -215,11 +218,15 @@ impl Pump {
     }
 }
 
-fn read_from(dir: &AttemptDir, name: &str, offset: u64) -> io::Result<Vec<u8>> {
+fn read_from(
+    dir: &AttemptDir,
+    name: &str,
+    (offset, size): (u64, PieceSize),
+) -> io::Result<Vec<u8>> {
     let mut piece = Vec::new();
     if let Some(mut file) = files::open_untrusted(dir.path(), name)? {
         file.seek(SeekFrom::Start(offset))?;
-        file.take(PIECE).read_to_end(&mut piece)?;
+        file.take(size.bytes() as u64).read_to_end(&mut piece)?;
     }
     Ok(piece)
 }

@@ -18,6 +18,9 @@ use crate::{
 /// The longest instance file believed, in bytes.
 const INSTANCE_LIMIT: u64 = 1024;
 
+/// A folder in which somebody is just writing is removed at the next try.
+const REMOVALS: u32 = 5;
+
 /// The folder of one launch.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -51,11 +54,18 @@ impl Home {
         Ok(instance)
     }
 
-    /// Nothing of it is owed any more.
+    /// Nothing of it is owed any more. An engine may write a wish to stop there to the last: it finds nothing.
     pub(super) fn remove(self) {
         let path = self.job.path();
-        if let Err(error) = fs::remove_dir_all(path) {
-            eprintln!("{} cannot be removed: {error}", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let away = path.with_file_name(format!(".{name}.over"));
+        let path = match fs::rename(path, &away) {
+            Ok(()) => away.as_path(),
+            Err(_) => path,
+        };
+        let removed = (0..REMOVALS).find_map(|_| fs::remove_dir_all(path).ok());
+        if removed.is_none() && path.exists() {
+            eprintln!("{} cannot be removed", path.display());
         }
     }
 }
