@@ -36,9 +36,10 @@ impl Service {
         };
         let (dir, entry) = (attempt.dir.clone(), attempt.job.entry.clone());
         let claimed = blocking(move || {
-            let (outcome, request) = (dir.try_claim(&claim)?, dir.read_request()?);
+            // Whoever wins must be able to begin.
             let secrets = entry.secrets().map_err(std::io::Error::other)?;
-            Ok((outcome, request, secrets))
+            let request = dir.read_request()?;
+            Ok((dir.try_claim(&claim)?, request, secrets))
         });
         let (outcome, request, secrets) = claimed.await?;
         match outcome {
