@@ -154,6 +154,7 @@ fn check_tells_which_files_cannot_travel() {
         ("\"link\"", "link: is a link"),
         ("\"link/passwd\"", "is a link, or behind one"),
         ("\"many\"", "more than 2000 files"),
+        ("\".\"", "more than 2000 files"),
     ] {
         let said = file(files);
         assert!(
@@ -161,6 +162,33 @@ fn check_tells_which_files_cannot_travel() {
             "{files}: {said}"
         );
     }
+    fs::create_dir(folder.path().join("src/own")).expect("a folder");
+    symlink("../../secret", folder.path().join("src/own/x")).expect("a link");
+    assert!(file("\"own\"").contains("own/x: is a link"));
     let said = file("\"train.sh\", \"./lib/\"");
     assert!(!said.contains("mistake"), "{said}");
+}
+
+#[test]
+fn check_and_serve_refuse_an_executor_that_nobody_would_hear() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let workspace = crate::support::stack::workspace("main", "/", "http://127.0.0.1:1/graphql");
+    let executor = "[executors.local]\nkind = \"local\"\nmirror = \"node\"\n";
+    let file = workspace + executor + &model("job", "true", "");
+    fs::write(folder.path().join("models.toml"), file).expect("it is writable");
+    for (name, text) in [
+        ("secret", crate::support::stack::SECRET),
+        ("key", crate::support::stack::API_KEY),
+    ] {
+        fs::write(folder.path().join(name), text).expect("it is writable");
+    }
+    for command in ["check", "serve"] {
+        let output = trainhook_in(folder.path(), &[command]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("models.toml:7: executors.local.kind: shares no files"),
+            "{said}"
+        );
+    }
 }

@@ -40,8 +40,13 @@ impl Site {
     /// With more settings of `[server]`.
     async fn start_with(server: &str, models: &str) -> Self {
         let proxy = Proxy::start().await;
+        let scheme = if server.contains("jobs_tls") {
+            "https"
+        } else {
+            "http"
+        };
         let jobs = format!(
-            "[server]\njobs_listen = \"127.0.0.1:0\"\njobs_url = \"http://{}\"\n{server}\n",
+            "[server]\njobs_listen = \"127.0.0.1:0\"\njobs_url = \"{scheme}://{}\"\n{server}\n",
             proxy.address
         );
         let settings = settings().replacen("[server]\n", &jobs, 1);

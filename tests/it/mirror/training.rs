@@ -168,3 +168,29 @@ fn holds(bytes: &[u8], secret: &str) -> bool {
     let mut windows = bytes.windows(secret.len());
     windows.any(|window| window == secret.as_bytes())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_speaks_tls_where_the_server_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("the folder is writable");
+        path
+    };
+    let cert = file(
+        "cert.pem",
+        include_str!("../../fixtures/tls/first.cert.pem"),
+    );
+    let key = file("key.pem", include_str!("../../fixtures/tls/first.key.pem"));
+    let tls = format!("jobs_tls = {{ cert = {cert:?}, key = {key:?} }}");
+    let trusted = format!("env = {{ SSL_CERT_FILE = {cert:?} }}");
+    let site = Site::start_with(
+        &tls,
+        &model("job", "echo $TRAINHOOK_ATTEMPT >> runs", &trusted),
+    )
+    .await;
+    let run = site.stack.new_run();
+    site.stack.click(&run, "job").await;
+    site.stack.told(&run, "COMPLETE").await;
+    assert_eq!(site.stack.lines("runs"), ["1"]);
+}
