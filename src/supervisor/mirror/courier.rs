@@ -49,21 +49,21 @@ pub(super) struct Pump {
     beats: u64,
     last_beat: Option<Instant>,
     events: Option<u64>,
-    log: u64,
+    log: Option<u64>,
     piece: PieceSize,
 }
 
 impl Courier {
-    /// Begins; `grace_ms` is the command's when its attempt is revoked.
+    /// Begins; `grace_ms` is the command's when its attempt is revoked. Nobody else may call by `remote`: its
+    /// connections live in the thread.
     pub(super) fn start(
-        make_remote: impl FnOnce() -> Result<Remote, String> + Send + 'static,
+        remote: Remote,
         dir: &AttemptDir,
         grace_ms: u64,
         spread: u64,
     ) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let revoked = Arc::<AtomicBool>::default();
-        let remote = make_remote().map_err(io::Error::other)?;
         let mut pump = Pump {
             remote,
             dir: dir.clone(),
@@ -72,7 +72,7 @@ impl Courier {
             beats: 0,
             last_beat: None,
             events: Some(0),
-            log: 0,
+            log: Some(0),
             piece: PieceSize::most(),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -93,10 +93,11 @@ impl Courier {
         self.revoked.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread; what is left to tell is the caller's. None if the thread failed.
-    pub(super) fn finish(self) -> Option<Pump> {
+    /// Ends the thread; what is left to tell is told by the caller, who calls by `remote`. None if the thread failed.
+    pub(super) fn finish(self, remote: Remote) -> Option<Pump> {
         self.stop.send_replace(true);
-        self.thread.join().ok()
+        let pump = self.thread.join().ok()?;
+        Some(Pump { remote, ..pump })
     }
 }
 
@@ -180,20 +181,29 @@ impl Pump {
     }
 
     async fn tell_log(&mut self) -> Result<(), Fault> {
-        loop {
-            let chunk = self.dir.read_log(self.log, self.piece.bytes() as u64);
+        while let Some(offset) = self.log {
+            let chunk = self.dir.read_log(offset, self.piece.bytes() as u64);
             let chunk = chunk.map_err(|error| Fault::Later(format!("the log: {error}")))?;
             if chunk.bytes.is_empty() {
                 return Ok(());
             }
-            let standing = self.remote.append("log", chunk.from, chunk.bytes).await?;
-            self.heed(&standing);
-            if standing.have <= self.log {
-                return Err(Fault::Later("the server takes no log".to_owned()));
+            match self.remote.append("log", chunk.from, chunk.bytes).await {
+                Ok(standing) => {
+                    self.heed(&standing);
+                    if standing.have <= offset {
+                        return Err(Fault::Later("the server takes no log".to_owned()));
+                    }
+                    self.log = Some(standing.have);
+                }
+                Err(Fault::Refused(why)) => {
+                    eprintln!("no more of the log is sent: {why}");
+                    self.log = None;
+                }
+                Err(fault) => return Err(fault),
             }
-            self.log = standing.have;
             self.beat().await?;
         }
+        Ok(())
     }
 
     /// A wish to stop goes the way that it goes everywhere: through a file that the supervisor looks for.

@@ -31,8 +31,8 @@ pub(super) struct Home {
 impl Home {
     /// Makes the folder of a launch below `work_dir`, or below the place that the environment suggests; finds the one
     /// that an earlier supervisor of the launch has made.
-    pub(super) fn open(work_dir: Option<PathBuf>, launch_id: LaunchId) -> io::Result<Self> {
-        let root = std::path::absolute(work_dir.unwrap_or_else(default_root))?;
+    pub(super) fn open(work_dir: Option<&Path>, launch_id: LaunchId) -> io::Result<Self> {
+        let root = std::path::absolute(work_dir.map_or_else(default_root, Path::to_owned))?;
         make_private(&root)?;
         let job = home_of(&root, launch_id);
         let dir = job.attempt(launch_id.attempt);

@@ -70,13 +70,6 @@ impl Remote {
         })
     }
 
-    /// The same with another token.
-    #[must_use]
-    pub(super) fn with_token(mut self, token: Secret) -> Self {
-        self.token = token;
-        self
-    }
-
     pub(super) async fn claim(&self, asked: &ClaimRequest) -> Result<ClaimAnswer, Fault> {
         let request = self.request(Method::POST, &["claim"], &[]);
         self.ask(request.json(asked)).await
