@@ -22,7 +22,7 @@ use self::{
     courier::Courier,
     home::Home,
     patience::Patience,
-    remote::{Fault, Remote},
+    remote::{Connections, Fault, Remote},
 };
 use super::{SuperviseError, seat, watch::Signals};
 use crate::{
@@ -93,9 +93,9 @@ struct Newcomer {
 }
 
 impl Newcomer {
-    fn remote(&self, token: Secret) -> Result<Remote, SuperviseError> {
+    fn remote(&self, token: Secret, connections: Connections) -> Result<Remote, SuperviseError> {
         let Mirrored { url, launch_id, .. } = &self.mirrored;
-        Remote::new(url, *launch_id, token).map_err(unusable)
+        Remote::new(url, *launch_id, token, connections).map_err(unusable)
     }
 
     /// Differs between those who wait for the same server.
@@ -104,7 +104,7 @@ impl Newcomer {
     }
 
     fn claim(&mut self, patience: Duration) -> Result<Result<ClaimAnswer, Fault>, SuperviseError> {
-        let remote = self.remote(self.mirrored.token.clone())?;
+        let remote = self.remote(self.mirrored.token.clone(), Connections::Fresh)?;
         let patience = Patience::of(patience, self.spread());
         let claim = claim(&remote, self.instance, &mut self.signals, patience);
         Ok(self.runtime.block_on(claim))
@@ -124,11 +124,11 @@ impl Newcomer {
             request,
         } = answer;
         let grace_ms = request.limits.cancel_grace_ms;
-        let for_courier = self.remote(token.0.clone())?;
+        let for_courier = self.remote(token.0.clone(), Connections::Fresh)?;
         let courier = Courier::start(for_courier, &home.dir, grace_ms, self.spread())
             .map_err(SuperviseError::broken("start a thread"))?;
         let attempt = Attempt {
-            remote: self.remote(token.0)?,
+            remote: self.remote(token.0, Connections::Kept)?,
             spread: self.spread(),
             runtime: self.runtime,
             home,

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use trainhook::process::ProcessId;
+use trainhook::{job_dir::AttemptDir, process::ProcessId};
 
 use super::Site;
 use crate::support::{
@@ -173,4 +173,59 @@ async fn a_further_supervisor_runs_no_command_that_was_begun() {
     site.stack.told(&run, "FAILED").await;
     assert_eq!(site.stack.job(&id)["job"]["cause"], "lost");
     assert_eq!(site.stack.lines("runs"), ["1"], "one run of the command");
+}
+
+/// Has the data of a waiting job grow to eight megabytes, and its wire carry a few kilobytes a second.
+async fn with_slow_fetch(script: &str) -> (Site, String, String) {
+    let models = model("first", UNTIL_GO, "") + &model("job", script, "");
+    let site = Site::start(&models).await;
+    for _ in 0..2 {
+        let run = site.stack.new_run();
+        site.stack.click(&run, "first").await;
+    }
+    site.stack.wait_for_lines("runs", 2).await;
+    let (run, id) = site.stack.click_in_turn("job").await;
+    let data = site.stack.folder.path().join("jobs").join(&id).join("data");
+    fs::write(data.join("big"), vec![0; 8_000_000]).expect("the folder is writable");
+    site.proxy.cut_answers_after(Some(20_000));
+    site.stack.go();
+    let is_fetched = || (site.stack.job(&id)["job"]["stage"] == "preparing").then_some(());
+    wait_until("the stage of fetching", is_fetched).await;
+    (site, run, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_while_data_is_fetched_runs_no_command() {
+    let (site, run, id) = with_slow_fetch("echo ran >> ran").await;
+    site.stack.trainhook(&["jobs", "cancel", &id]);
+    site.stack.told(&run, "FAILED").await;
+    assert_eq!(site.stack.job(&id)["job"]["state"], "cancelled");
+    assert!(site.stack.lines("ran").is_empty());
+    site.machine_is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_killed_while_it_fetches_leaves_its_place_to_a_further_one() {
+    let (mut site, run, id) = with_slow_fetch("echo ran >> ran").await;
+    let first = supervisor(&site);
+    // The engine's word would end the job at once: only a further supervisor of the same machine can go on.
+    site.stack.server.kill();
+    processes::kill_and_wait(first).await;
+    site.proxy.cut_answers_after(None);
+    let second = site.supervisor(super::launch(&id, 1), site.proxy.address, "node");
+    let lock = site
+        .node()
+        .join(super::launch(&id, 1).to_string())
+        .join("a1");
+    let is_held = || {
+        AttemptDir::at(lock.clone())
+            .is_locked()
+            .expect("a lock")
+            .then_some(())
+    };
+    wait_until("the further supervisor", is_held).await;
+    site.restart().await;
+    site.stack.told(&run, "COMPLETE").await;
+    assert_eq!(finish(second).code(), Some(0));
+    assert_eq!(site.stack.lines("ran"), ["ran"]);
 }

@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 use trainhook::{job::LaunchId, job_dir::AttemptDir, mirror::hex};
 
 use super::Site;
-use crate::support::{raw_http::Answer, stack::wait_until};
+use crate::support::{
+    raw_http::Answer,
+    stack::{job_id, wait_until},
+};
 
 /// Tells something; answers how much of it the server has then.
 async fn tell(site: &Site, launch_id: LaunchId, route: &str, body: &[u8]) -> u64 {
@@ -167,4 +170,19 @@ async fn files_are_given_from_any_byte_on() {
     assert_eq!(ask(&format!("bytes={size}-")).await.status, 416);
     assert_eq!(ask("bytes=99999999999-").await.status, 416);
     assert_eq!(ask("lines=1-2").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_supervisors_than_connections_are_all_heard() {
+    let (site, _, first) = Site::with_running_job("max_connections = 1").await;
+    let run = site.stack.new_run();
+    let second = job_id(&site.stack.click(&run, "job").await);
+    site.stack.wait_for_lines("runs", 2).await;
+    for id in [first.job.to_string(), second] {
+        let beat = || site.text(&id, "heartbeat");
+        let before = wait_until("a beat", || Some(beat()).filter(|beat| !beat.is_empty())).await;
+        wait_until("a further beat", || (beat() != before).then_some(())).await;
+    }
+    site.stack.go();
+    site.stack.told(&run, "COMPLETE").await;
 }

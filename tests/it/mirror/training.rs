@@ -160,6 +160,14 @@ async fn secrets_reach_the_command_alone_and_its_token_does_not() {
             "an engine could show it"
         );
     }
+    for token in [&token, &claim_token] {
+        let found = std::process::Command::new("grep")
+            .args(["-rlF", token])
+            .arg(site.stack.folder.path())
+            .output();
+        let found = found.expect("grep is there");
+        assert_eq!(found.status.code(), Some(1), "in a file: {found:?}");
+    }
     site.stack.go();
     site.stack.told(&run, "COMPLETE").await;
 }
