@@ -83,6 +83,8 @@
 //! | 1 | [`mirror`] | what a supervisor that shares no files and the server say to each other; its tokens |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
 //! | 1 | [`dataset`] | the shapes of exported rows, labels and ontologies |
+//! | 1 | [`predictions`] | what a command predicted: checked, and frozen into what is sent |
+//! | 1 | [`formats`] | an export as COCO, YOLO and Hugging Face's `datasets`, and their results as predictions |
 //! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |
 //!
 //! # Rules
@@ -103,6 +105,7 @@ pub mod disk;
 pub mod downloads;
 pub mod emulator;
 pub mod executor;
+pub mod formats;
 pub mod http;
 pub mod job;
 pub mod job_dir;
@@ -110,6 +113,7 @@ pub mod labelbox;
 pub mod meters;
 pub mod mirror;
 pub mod outbound;
+pub mod predictions;
 pub mod process;
 pub mod recording;
 pub mod reporter;

@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use crate::job::JobId;
 
 /// How often each of several things has happened.
 #[derive(Debug)]
@@ -18,8 +20,13 @@ pub struct Counters<K> {
 impl<K: Ord + Clone> Counters<K> {
     /// Counts one more.
     pub fn add(&self, key: K) {
+        self.add_many(key, 1);
+    }
+
+    /// Counts so many more.
+    pub fn add_many(&self, key: K, more: u64) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(key).or_default() += 1;
+        *counts.entry(key).or_default() += more;
     }
 
     /// All that have happened, and how often.
@@ -76,5 +83,73 @@ impl Durations {
     #[must_use]
     pub fn sum_seconds(&self) -> f64 {
         Duration::from_micros(self.sum_micros.load(Relaxed)).as_secs_f64()
+    }
+}
+
+/// What exports have brought, and how far those under way are. All of it is forgotten at a restart.
+#[derive(Debug, Default)]
+pub struct ExportMeters {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    under_way: Mutex<BTreeMap<JobId, BTreeMap<&'static str, String>>>,
+}
+
+impl ExportMeters {
+    /// Counts what was fetched.
+    pub fn add(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Rows fetched since the start.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Relaxed)
+    }
+
+    /// Bytes fetched since the start.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// The job's export is under way until it is said to be over.
+    pub fn begin(&self, job: JobId) {
+        self.notes().insert(job, BTreeMap::new());
+    }
+
+    /// The job's export is over, or rests.
+    pub fn end(&self, job: JobId) {
+        self.notes().remove(&job);
+    }
+
+    /// How far a part of the job's export is, for people; none once that is not worth telling.
+    pub fn note(&self, job: JobId, part: &'static str, text: Option<String>) {
+        if let Some(notes) = self.notes().get_mut(&job) {
+            match text {
+                Some(text) => notes.insert(part, text),
+                None => notes.remove(part),
+            };
+        }
+    }
+
+    /// How far the job's export is, for people; none if it is not under way.
+    #[must_use]
+    pub fn noted(&self, job: JobId) -> Option<String> {
+        let notes = self.notes();
+        let parts: Vec<&str> = notes.get(&job)?.values().map(String::as_str).collect();
+        Some(parts.join("; "))
+    }
+
+    /// How many exports are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.notes().len()
+    }
+
+    fn notes(&self) -> MutexGuard<'_, BTreeMap<JobId, BTreeMap<&'static str, String>>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -108,6 +108,7 @@ impl AcceptRuns for OneByOne {
             entry: request.model,
             model_run_id: request.model_run_id,
             model_id: request.model_id,
+            kind: trainhook::job::JobKind::Train,
             parent: None,
             actor: "labelbox".to_owned(),
             webhook: request.webhook,

@@ -1,19 +1,19 @@
 """Learns to read handwritten digits. Needs nothing but python3.
 
-A small network with one hidden layer, trained by gradient descent on small batches. Every line about trainhook is
-optional: `python3 train.py` runs by hand, too, and leaves its results in `out/` beside this file.
+A small network with one hidden layer, trained by gradient descent on small batches. trainhook has laid the model run's
+rows, their images and their labels below `TRAINHOOK_DATA_DIR`; what is predicted here for the test rows, it takes back
+to Labelbox. By hand it runs on the folder of an earlier job: `TRAINHOOK_DATA_DIR=jobs/…/data python3 train.py`.
 """
 
-import csv
 import json
 import math
 import os
 import random
 import sys
+import zlib
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-HIDDEN, CLASSES, BATCH, SEED = 16, 10, 16, 7
+HIDDEN, BATCH, SEED = 16, 16, 7
 
 
 def tell(event):
@@ -30,38 +30,88 @@ def fail(reason):
     sys.exit(reason)
 
 
-def parameter(name, default, least, most):
-    text = os.environ.get(f"TRAINHOOK_PARAM_{name.upper()}", str(default))
-    try:
-        value = type(default)(text)
-    except ValueError:
-        kind = "a whole number" if isinstance(default, int) else "a number"
-        fail(f"{name} must be {kind}, not {text!r}")
-    if not least <= value <= most:
-        fail(f"{name} must be between {least} and {most}, not {text}")
-    return value
+def parameter(name, default):
+    """trainhook has checked type and limits, as `models.toml` states them."""
+    return type(default)(os.environ.get(f"TRAINHOOK_PARAM_{name.upper()}", default))
 
 
-def load():
-    """The images with pixels from 0 to 1, shuffled once and for all: 80 % to learn from, 20 % to be tested with."""
-    with open(HERE / "digits.csv") as lines:
-        rows = [[int(cell) for cell in row] for row in csv.reader(lines)]
-    images = [([pixel / 16 for pixel in row[:-1]], row[-1]) for row in rows]
-    random.Random(SEED).shuffle(images)
-    cut = len(images) * 4 // 5
-    return images[:cut], images[cut:]
+def unfilter(kind, line, above):
+    """Undoes what PNG does to the bytes of a line before it packs them; every pixel has one byte."""
+    done = bytearray()
+    for at, byte in enumerate(line):
+        left, corner = (done[at - 1], above[at - 1]) if at else (0, 0)
+        up = above[at]
+        slope = left + up - corner
+        nearest = min((left, up, corner), key=lambda value: abs(slope - value))
+        done.append((byte + (0, left, up, (left + up) // 2, nearest)[kind]) % 256)
+    return done
 
 
-def new_weights(chance):
+def read_png(path):
+    """The pixels of a grey image, from 0 to 1, line by line."""
+    data = path.read_bytes()
+    at, packed = 8, b""
+    while at < len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        content = data[at + 8 : at + 8 + length]
+        if kind == b"IHDR":
+            width, height = int.from_bytes(content[:4], "big"), int.from_bytes(content[4:8], "big")
+            if content[8:] != b"\x08\x00\x00\x00\x00":
+                fail(f"{path.name} is no grey image of 8 bits a pixel")
+        elif kind == b"IDAT":
+            packed += content
+        at += 12 + length
+    lines, above, pixels = zlib.decompress(packed), bytes(width), []
+    for row in range(height):
+        start = row * (width + 1)
+        above = unfilter(lines[start], lines[start + 1 : start + 1 + width], above)
+        pixels += [byte / 255 for byte in above]
+    return pixels
+
+
+def load_question(data):
+    """The first question with one answer that the ontology asks of whole images."""
+    ontology = json.loads((data / "ontology.json").read_text())
+    for question in ontology["classifications"]:
+        if question["kind"] == "radio":
+            return question["name"], [option["name"] for option in question["options"]]
+    fail("the ontology has no question with one answer: this example learns such answers")
+
+
+def label_of(row, question):
+    """What the labellers answered; none if nobody did."""
+    for model in row["experiments"].values():
+        for run in model["runs"].values():
+            for label in run["labels"]:
+                for answered in label["annotations"]["classifications"]:
+                    if answered["name"] == question and answered.get("radio_answer"):
+                        return answered["radio_answer"]["name"]
+    return None
+
+
+def load(data, split, question, classes):
+    """Id, pixels and class of each image of a split; the class is none where there is no label."""
+    images = []
+    with open(data / f"{split}.ndjson") as lines:
+        for row in map(json.loads, lines):
+            path = row["data_row"].get("local_path")
+            if path is None:
+                continue  # its image could not be had; data/manifest.json says why
+            label = label_of(row, question)
+            images.append((row["data_row"]["id"], read_png(data / path), classes.index(label) if label else None))
+    return images
+
+
+def new_weights(inputs, classes, chance):
     def layer(outputs, inputs):
         scale = math.sqrt(2 / inputs)
         return [[chance.gauss(0, scale) for _ in range(inputs)] + [0.0] for _ in range(outputs)]
 
-    return {"hidden": layer(HIDDEN, 64), "output": layer(CLASSES, HIDDEN)}
+    return {"hidden": layer(HIDDEN, inputs), "output": layer(classes, HIDDEN)}
 
 
 def forward(weights, pixels):
-    """What the hidden layer makes of an image, and how likely each digit is."""
+    """What the hidden layer makes of an image, and how likely each class is."""
     inputs = pixels + [1.0]
     hidden = [max(0.0, sum(map(float.__mul__, row, inputs))) for row in weights["hidden"]] + [1.0]
     scores = [sum(map(float.__mul__, row, hidden)) for row in weights["output"]]
@@ -75,15 +125,15 @@ def learn(weights, batch, rate):
     """One step down the slope of the batch's mean loss; returns the sum of its losses."""
     slopes = {layer: [[0.0] * len(row) for row in rows] for layer, rows in weights.items()}
     loss = 0.0
-    for pixels, digit in batch:
+    for _, pixels, truth in batch:
         inputs, hidden, likely = forward(weights, pixels)
-        loss -= math.log(max(likely[digit], 1e-12))
-        errors = [p - (k == digit) for k, p in enumerate(likely)]
+        loss -= math.log(max(likely[truth], 1e-12))
+        errors = [p - (k == truth) for k, p in enumerate(likely)]
         for k, error in enumerate(errors):
             slopes["output"][k] = [s + error * h for s, h in zip(slopes["output"][k], hidden)]
         for j in range(HIDDEN):
             if hidden[j] > 0:  # where it is 0, the hidden unit is silent and learns nothing
-                error = sum(errors[k] * weights["output"][k][j] for k in range(CLASSES))
+                error = sum(errors[k] * weights["output"][k][j] for k in range(len(errors)))
                 slopes["hidden"][j] = [s + error * x for s, x in zip(slopes["hidden"][j], inputs)]
     step = rate / len(batch)
     for layer, rows in weights.items():
@@ -91,12 +141,43 @@ def learn(weights, batch, rate):
     return loss
 
 
-def accuracy(weights, images):
-    def read(pixels):
-        likely = forward(weights, pixels)[2]
-        return likely.index(max(likely))
+def predict(weights, pixels):
+    """The likeliest class and how likely it is."""
+    likely = forward(weights, pixels)[2]
+    best = max(likely)
+    return likely.index(best), best
 
-    return sum(read(pixels) == digit for pixels, digit in images) / len(images)
+
+def accuracy(weights, images):
+    labelled = [(pixels, truth) for _, pixels, truth in images if truth is not None]
+    return sum(predict(weights, pixels)[0] == truth for pixels, truth in labelled) / max(len(labelled), 1)
+
+
+def counts(row_id, question, answer, true_positives, false_positives, false_negatives):
+    """What a row adds to the confusion matrix; Labelbox adds them up."""
+    return {
+        "dataRow": {"id": row_id},
+        "metricName": "confusion",
+        "featureName": question,
+        "subclassName": answer,
+        "metricValue": [true_positives, false_positives, 0, false_negatives],
+        "aggregation": "CONFUSION_MATRIX",
+    }
+
+
+def write_predictions(path, weights, images, question, classes):
+    """A line for each image: the answer and how sure it is; and where there is a label, how the two compare."""
+    with open(path, "w") as out:
+        for row_id, pixels, truth in images:
+            found, confidence = predict(weights, pixels)
+            answer = {"name": classes[found], "confidence": round(confidence, 4)}
+            lines = [{"dataRow": {"id": row_id}, "name": question, "answer": answer}]
+            if truth == found:
+                lines.append(counts(row_id, question, classes[found], 1, 0, 0))
+            elif truth is not None:
+                lines.append(counts(row_id, question, classes[found], 0, 1, 0))
+                lines.append(counts(row_id, question, classes[truth], 0, 0, 1))
+            out.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 def save(path, content):
@@ -109,15 +190,35 @@ def save(path, content):
     draft.replace(path)
 
 
+def evaluate(weights, validation, test, out, question, classes):
+    tell({"type": "stage", "stage": "evaluating"})
+    reached = {"validation_accuracy": accuracy(weights, validation), "accuracy": accuracy(weights, test)}
+    reached = {name: round(value, 4) for name, value in reached.items()}
+    print(f"accuracy on the test images: {reached['accuracy']:.2%}", flush=True)
+    for name, value in reached.items():
+        tell({"type": "metric", "name": name, "value": value})
+    write_predictions(out / "predictions.ndjson", weights, test, question, classes)
+    save(out / "model" / "model.json", {"question": question, "classes": classes, **weights})
+    save(out / "metrics.json", reached)
+
+
 def main():
+    if "TRAINHOOK_DATA_DIR" not in os.environ:
+        sys.exit("where is the data? set TRAINHOOK_DATA_DIR to the data folder of a job, or run `trainhook demo`")
     tell({"type": "stage", "stage": "preparing"})
-    epochs = parameter("epochs", 12, 1, 1000)
-    rate = parameter("learning_rate", 0.3, 0.0001, 1.0)
-    out = Path(os.environ.get("TRAINHOOK_OUT_DIR", HERE / "out"))
+    data = Path(os.environ["TRAINHOOK_DATA_DIR"])
+    epochs, rate = parameter("epochs", 12), parameter("learning_rate", 0.3)
+    out = Path(os.environ.get("TRAINHOOK_OUT_DIR", "out"))
     checkpoint = Path(os.environ.get("TRAINHOOK_CHECKPOINT_DIR", out)) / "checkpoint.json"
     (out / "model").mkdir(parents=True, exist_ok=True)
-    training, test = load()
-    weights, done = new_weights(random.Random(SEED)), 0
+
+    question, classes = load_question(data)
+    splits = [load(data, split, question, classes) for split in ("training", "validation", "test")]
+    training, validation, test = splits
+    training = [image for image in training if image[2] is not None]
+    if not training:
+        fail("no row of the training split has a label: there is nothing to learn from")
+    weights, done = new_weights(len(training[0][1]), len(classes), random.Random(SEED)), 0
     if os.environ.get("TRAINHOOK_RESUME") == "1" and checkpoint.exists():
         saved = json.loads(checkpoint.read_text())
         weights, done = saved["weights"], saved["epoch"]
@@ -135,12 +236,7 @@ def main():
         tell({"type": "metric", "name": "loss", "value": round(loss, 4), "step": epoch})
         tell({"type": "progress", "percent": round(100 * epoch / epochs)})
 
-    tell({"type": "stage", "stage": "evaluating"})
-    reached = round(accuracy(weights, test), 4)
-    print(f"accuracy on the test images: {reached:.2%}", flush=True)
-    tell({"type": "metric", "name": "accuracy", "value": reached, "step": epochs})
-    save(out / "model" / "model.json", weights)
-    save(out / "metrics.json", {"accuracy": reached, "test_images": len(test)})
+    evaluate(weights, validation, test, out, question, classes)
 
 
 if __name__ == "__main__":

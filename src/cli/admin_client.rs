@@ -5,13 +5,16 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use crate::{config, outbound, server};
 
 /// One call may take this long.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Something large may take this long.
+const STREAM_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -120,6 +123,13 @@ impl AdminClient {
             .await
     }
 
+    /// The answer as it comes, however long it takes.
+    pub(super) async fn stream(&self, path: &str) -> Result<Response, CommandError> {
+        let url = format!("{}{path}", self.base);
+        let request = self.http.get(url).timeout(STREAM_LIMIT);
+        self.send(request).await
+    }
+
     /// The answer as it comes, for logs.
     pub(super) async fn raw(&self, path: &str) -> Result<Response, CommandError> {
         self.call(Method::GET, path, None).await
@@ -132,14 +142,16 @@ impl AdminClient {
         body: Option<&Value>,
     ) -> Result<Response, CommandError> {
         let url = format!("{}{path}", self.base);
-        let mut request = self
-            .http
-            .request(method, url)
-            .bearer_auth(self.token.expose());
+        let mut request = self.http.request(method, url);
         if let Some(body) = body {
             request = request.header("X-Trainhook", "1").json(body);
         }
+        self.send(request).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CommandError> {
         let response = request
+            .bearer_auth(self.token.expose())
             .send()
             .await
             .map_err(|error| match error.is_connect() {

@@ -45,8 +45,8 @@ pub(super) struct Args {
     /// The one API key that is accepted; any is, without this
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// What every model run has: digits, or a file with an export of Labelbox's; nothing, without this
-    #[arg(long, value_name = "digits|FILE")]
+    /// What every model run has: digits, shapes, entities, or a file with an export of Labelbox's; nothing, without this
+    #[arg(long, value_name = "NAME|FILE")]
     dataset: Option<PathBuf>,
 }
 
@@ -92,10 +92,10 @@ impl Args {
 }
 
 /// A stock dataset by its name, or the user's own file.
-fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
-    match name.to_str() {
-        Some("digits") => Ok(Dataset::digits()),
-        _ => Dataset::read(name).map_err(io::Error::other),
+pub(super) fn open_dataset(name: &Path) -> io::Result<Arc<Dataset>> {
+    match name.to_str().and_then(Dataset::stock) {
+        Some(stock) => Ok(stock),
+        None => Dataset::read(name).map_err(io::Error::other),
     }
 }
 

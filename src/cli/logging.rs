@@ -21,7 +21,9 @@ impl LogFormat {
             EnvFilter::try_from_env("TRAINHOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+            .with_writer(std::io::stderr)
+            // A line that cannot be written, as on a full disk, is lost; to complain of it in the same place would panic.
+            .log_internal_errors(false);
         // A program that embeds us may have installed its own; then that one stays.
         let _installed = match self {
             Self::Text => log

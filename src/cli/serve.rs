@@ -1,6 +1,7 @@
 //! `trainhook serve`: the server, until somebody stops it.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,7 +13,7 @@ use crate::{
     config::{self, Config, ExecutorEntry},
     executor::Registry,
     recording::Recorder,
-    server::{Server, StartError},
+    server::{PartFailed, Server, StartError},
 };
 
 /// Runs the server until SIGTERM or SIGINT; training jobs go on without it. SIGHUP reads the settings again.
@@ -60,13 +61,17 @@ impl Args {
                 Some(recorder) => server.recorded_by(recorder),
                 None => server,
             };
-            serve(&self.config, server, registry, signals).await;
-            Ok(())
+            Ok(serve(&self.config, server, registry, signals).await)
         });
         // What still waits in blocking calls may not hold up the end; everything acknowledged is on disk.
         runtime.shutdown_background();
         match served {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            // The code makes whoever watches over the server start it again.
+            Ok(Err(failed)) => {
+                tracing::error!("{failed}");
+                ExitCode::FAILURE
+            }
             Err(StartError::Executors(mistakes)) => {
                 check::print_mistakes(&self.config, &mistakes.0);
                 ExitCode::from(2)
@@ -96,7 +101,7 @@ async fn serve(
     server: Server,
     registry: &Registry,
     (shutdown, hangups): (watch::Receiver<bool>, std::io::Result<Signal>),
-) {
+) -> Result<(), PartFailed> {
     let addresses = server.addresses();
     let scheme = server.scheme();
     tracing::info!(
@@ -115,8 +120,9 @@ async fn serve(
         }
         Err(error) => tracing::error!("SIGHUP will not reload the settings: {error}"),
     }
-    server.run(shutdown).await;
+    server.run(shutdown).await?;
     tracing::info!("stopped; jobs that run go on, and the next start finds them");
+    Ok(())
 }
 
 fn record(folder: &Path) -> Result<Recorder, ExitCode> {
@@ -161,6 +167,7 @@ fn harden() {
 }
 
 fn fail(message: &str) -> ExitCode {
-    eprintln!("trainhook: {message}");
+    // The log may be on a full disk; the exit code says it, too.
+    let _ = writeln!(std::io::stderr(), "trainhook: {message}");
     ExitCode::FAILURE
 }

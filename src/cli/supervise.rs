@@ -6,7 +6,9 @@ use crate::{
     config::SecretRef,
     job::LaunchId,
     mirror::TOKEN_VARIABLE,
-    supervisor::{Mirrored, SuperviseError, become_command, supervise, supervise_mirrored},
+    supervisor::{
+        Mirrored, SuperviseError, become_command, complain, supervise, supervise_mirrored,
+    },
 };
 
 /// The arguments of `supervise`.
@@ -39,7 +41,7 @@ impl Args {
         match self.supervise() {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
-                eprintln!("{error}");
+                complain(format_args!("{error}"));
                 ExitCode::from(error.exit_code())
             }
         }

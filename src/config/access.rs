@@ -60,14 +60,18 @@ fn hop_address(hop: &str) -> Option<IpAddr> {
     hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
-/// `"10.0.0.0/8"`, `"192.0.2.7"`, or `"labelbox"` for Labelbox's own addresses. None if it is anything else.
-pub(super) fn parse_nets(text: &str) -> Option<Vec<IpNet>> {
-    let net = |text: &str| match text.parse::<IpNet>() {
+/// `"10.0.0.0/8"` or `"192.0.2.7"`. None if it is anything else.
+pub(super) fn parse_net(text: &str) -> Option<IpNet> {
+    match text.parse::<IpNet>() {
         Ok(net) => Some(net.trunc()),
         Err(_) => text.parse::<IpAddr>().ok().map(IpNet::from),
-    };
+    }
+}
+
+/// `"10.0.0.0/8"`, `"192.0.2.7"`, or `"labelbox"` for Labelbox's own addresses. None if it is anything else.
+pub(super) fn parse_nets(text: &str) -> Option<Vec<IpNet>> {
     match text {
-        LABELBOX => LABELBOX_ADDRESSES.into_iter().map(net).collect(),
-        text => net(text).map(|net| vec![net]),
+        LABELBOX => LABELBOX_ADDRESSES.into_iter().map(parse_net).collect(),
+        text => parse_net(text).map(|net| vec![net]),
     }
 }

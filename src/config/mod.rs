@@ -14,13 +14,14 @@ mod warnings;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::job::Cause;
 
 pub use access::Access;
 pub use current::Current;
-pub use data::{Export, Parts, Predictions, Preflight};
+pub use data::{Export, Format, Parts, Predictions, Preflight, Tolerance};
 pub use params::{ParamLimits, ParamValue, Params, Settled};
 pub use reader::{Parsed, ReadError, parse, read};
 pub use retention::{Part, RetentionConfig};
@@ -82,6 +83,14 @@ pub struct ServerConfig {
     pub redelivery_window: Duration,
     /// How long answers may take to finish after SIGTERM. Default 5 s.
     pub shutdown_grace: Duration,
+    /// Networks that data rows' files may come from although they are not public. None by default.
+    pub media_allow: Vec<IpNet>,
+    /// The proxy through which those files are fetched.
+    pub media_proxy: Option<String>,
+    /// Where fetched files are kept for the next job. Default `.media` below `jobs_dir`.
+    pub media_cache: PathBuf,
+    /// So much is kept there, in bytes; nothing if 0. Default 10 GB.
+    pub media_cache_size: u64,
     /// Where people can see a job; a link `<dashboard_url>/jobs/<id>` goes into failure messages.
     pub dashboard_url: Option<String>,
 }
@@ -140,6 +149,8 @@ pub struct Workspace {
     pub endpoint: String,
     /// The slugs offered there; all models when none are named.
     pub models: Option<Vec<String>>,
+    /// Calls to its API at most; Labelbox counts those of people, too. Default 1,200.
+    pub requests_per_minute: u32,
 }
 
 /// `[executors.<name>]`: a place to run. The kind decides what else the table may hold.
@@ -151,6 +162,8 @@ pub struct ExecutorEntry {
     pub kind: String,
     /// Jobs of ours it holds at once.
     pub max_running: u32,
+    /// Jobs whose data is fetched before there is a slot for them. Default 2.
+    pub export_ahead: u32,
     /// An attempt whose engine has not answered for this long is lost. Default 24 h.
     pub lost_after: Duration,
     /// What is left of the table, for the executor's own `build`.
@@ -166,6 +179,7 @@ impl ExecutorEntry {
             (
                 entry.kind.clone(),
                 entry.max_running,
+                entry.export_ahead,
                 entry.lost_after,
                 table,
             )
@@ -226,15 +240,31 @@ pub struct ModelEntry {
     pub param_limits: BTreeMap<String, ParamLimits>,
     /// What of the run's data is exported for the command; none if it needs no data.
     pub export: Option<Export>,
+    /// What the export is written as, beside its lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formats: Vec<Format>,
     /// What the data must hold before anything is submitted.
     #[serde(default)]
     pub preflight: Preflight,
     /// Whether the command leaves predictions.
     #[serde(default)]
     pub predictions: Predictions,
+    /// How many of the predictions may be refused before the job fails. Default none.
+    #[serde(default)]
+    pub max_row_errors: Tolerance,
+    /// Predictions that go to Labelbox in one import. Default 20,000.
+    #[serde(default = "default_import_lines")]
+    pub import_lines: u32,
     /// The time that predictions may take to be imported; none if written `"none"`. Default 6 h.
     #[serde(default)]
     pub upload_timeout_ms: Option<u64>,
+}
+
+/// Predictions that go to Labelbox in one import.
+pub(crate) const IMPORT_LINES: u32 = 20_000;
+
+const fn default_import_lines() -> u32 {
+    IMPORT_LINES
 }
 
 /// The value of an environment variable: text, or a secret kept elsewhere.
@@ -297,6 +327,12 @@ impl ModelEntry {
     #[must_use]
     pub fn run_timeout(&self) -> Option<Duration> {
         self.run_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// An import of predictions that takes longer fails the job.
+    #[must_use]
+    pub fn upload_timeout(&self) -> Option<Duration> {
+        self.upload_timeout_ms.map(Duration::from_millis)
     }
 
     /// Waiting longer fails the job.

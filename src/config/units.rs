@@ -61,6 +61,25 @@ pub fn parse_size(text: &str) -> Option<u64> {
     number.checked_mul(bytes)
 }
 
+/// Reads `"1%"`, `"0.5%"`, `"12.25%"` as hundredths of a percent, from none to all.
+pub(super) fn parse_share(text: &str) -> Option<u32> {
+    let (whole, part) = match text.strip_suffix('%')?.trim_end().split_once('.') {
+        Some((whole, part)) => (whole, part),
+        None => (text.strip_suffix('%')?.trim_end(), "0"),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 2 {
+        return None;
+    }
+    let hundredths: u32 = format!("{part:0<2}").parse().ok()?;
+    let share = whole
+        .parse::<u32>()
+        .ok()?
+        .checked_mul(100)?
+        .checked_add(hundredths)?;
+    (share <= 10_000).then_some(share)
+}
+
 /// Writes a size for people: `1.5 GB`.
 #[must_use]
 pub fn format_size(bytes: u64) -> String {

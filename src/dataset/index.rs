@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Row, Split};
+use super::{Row, RowHead, Split};
 
 /// Begins every index file; the digit is its version.
 const MAGIC: &[u8; 8] = b"rowsidx1";
@@ -59,15 +59,10 @@ impl RowIndexBuilder {
     pub fn add(&mut self, row: &Row, split: Split) {
         let index = &mut self.index;
         let number = u32::try_from(index.rows.len()).unwrap_or(u32::MAX);
-        let (width, height) = row.size().map_or((UNKNOWN_SIDE, UNKNOWN_SIDE), whole);
-        index.rows.push(Entry {
-            split,
-            width,
-            height,
-        });
-        index.by_id.push((hash(&row.data_row.id), number));
+        index.rows.push(Entry::new(split, row.size()));
+        index.by_id.push((name_hash(&row.data_row.id), number));
         if let Some(key) = &row.data_row.global_key {
-            index.by_key.push((hash(key), number));
+            index.by_key.push((name_hash(key), number));
         }
     }
 
@@ -76,6 +71,71 @@ impl RowIndexBuilder {
     pub fn finish(self) -> RowIndex {
         self.index.sorted()
     }
+}
+
+impl Entry {
+    fn new(split: Split, size: Option<(f64, f64)>) -> Self {
+        let (width, height) = size.map_or((UNKNOWN_SIDE, UNKNOWN_SIDE), whole);
+        Self {
+            split,
+            width,
+            height,
+        }
+    }
+
+    fn bytes(&self, id: u64, key: Option<u64>) -> [u8; ENTRY] {
+        let mut bytes = [0; ENTRY];
+        // The lowest bits tell the split, the next one whether there is a global key.
+        bytes[0] = self.split as u8 | (u8::from(key.is_some()) << 2);
+        bytes[1..5].copy_from_slice(&self.width.to_le_bytes());
+        bytes[5..9].copy_from_slice(&self.height.to_le_bytes());
+        bytes[9..17].copy_from_slice(&id.to_le_bytes());
+        bytes[17..].copy_from_slice(&key.unwrap_or_default().to_le_bytes());
+        bytes
+    }
+}
+
+/// An index that is written row by row, in no memory at all.
+#[derive(Debug)]
+pub struct RowIndexWriter<W> {
+    file: W,
+}
+
+impl<W: Write> RowIndexWriter<W> {
+    /// Begins an index in an empty file.
+    ///
+    /// # Errors
+    /// As the writer says.
+    pub fn begin(mut file: W) -> io::Result<Self> {
+        file.write_all(MAGIC)?;
+        Ok(Self { file })
+    }
+
+    /// Goes on with an index, whose file holds the [`index_length`] of so many rows and is written at its end.
+    pub const fn go_on(file: W) -> Self {
+        Self { file }
+    }
+
+    /// Takes in the next row, by the hash of its id.
+    ///
+    /// # Errors
+    /// As the writer says.
+    pub fn add(&mut self, row: &RowHead<'_>, id: u64, split: Split) -> io::Result<()> {
+        let key = row.global_key().map(name_hash);
+        self.file
+            .write_all(&Entry::new(split, row.size()).bytes(id, key))
+    }
+
+    /// The file, as far as it is written.
+    pub const fn file(&mut self) -> &mut W {
+        &mut self.file
+    }
+}
+
+/// How long the index of so many rows is, in bytes.
+#[must_use]
+pub const fn index_length(rows: u64) -> u64 {
+    (MAGIC.len() as u64).saturating_add((ENTRY as u64).saturating_mul(rows))
 }
 
 impl RowIndex {
@@ -104,7 +164,7 @@ impl RowIndex {
     }
 
     fn find(&self, names: &[(u64, u32)], name: &str) -> Option<IndexedRow> {
-        let wanted = hash(name);
+        let wanted = name_hash(name);
         let at = names
             .binary_search_by_key(&wanted, |(hash, _)| *hash)
             .ok()?;
@@ -139,13 +199,7 @@ impl RowIndex {
         }
         file.write_all(MAGIC)?;
         for ((entry, id), key) in self.rows.iter().zip(ids).zip(keys) {
-            // The lowest bits tell the split, the next one whether there is a global key.
-            let flags = entry.split as u8 | (u8::from(key.is_some()) << 2);
-            file.write_all(&[flags])?;
-            file.write_all(&entry.width.to_le_bytes())?;
-            file.write_all(&entry.height.to_le_bytes())?;
-            file.write_all(&id.to_le_bytes())?;
-            file.write_all(&key.unwrap_or_default().to_le_bytes())?;
+            file.write_all(&entry.bytes(id, key))?;
         }
         file.flush()
     }
@@ -200,7 +254,9 @@ fn read_whole(file: &mut impl Read, entry: &mut [u8; ENTRY]) -> io::Result<bool>
     Ok(true)
 }
 
-fn hash(name: &str) -> u64 {
+/// What stands for an id or a global key where there are millions of them.
+#[must_use]
+pub fn name_hash(name: &str) -> u64 {
     let digest = Sha256::digest(name.as_bytes());
     let first = digest.first_chunk().copied().unwrap_or_default();
     u64::from_le_bytes(first)

@@ -1,12 +1,16 @@
 //! What a model run's data consists of: its rows with their labels, its ontology, its splits. Plain shapes, read and
 //! written as JSON; who fetches them and what is made of them is decided elsewhere.
 
+mod head;
 mod index;
+mod manifest;
 mod ontology;
 mod row;
 mod split;
 
-pub use index::{IndexedRow, RowIndex, RowIndexBuilder};
+pub use head::RowHead;
+pub use index::{IndexedRow, RowIndex, RowIndexBuilder, RowIndexWriter, index_length, name_hash};
+pub use manifest::{DataFile, Manifest, MissingFile};
 pub use ontology::{AnswerOption, Classification, Ontology, Tool};
 pub use row::{
     Annotations, Answer, Answered, BoundingBox, DataRow, Label, Location, Mask, MediaAttributes,

@@ -1,22 +1,55 @@
 //! Fetching what addresses from outside lead to: result files of Labelbox's, and media that anybody may have named.
+//!
+//! Whoever may label may write an address, and it is called from within the operator's network. So only `http` and
+//! `https` are spoken, only public addresses are called (and those that `media_allow` or a workspace's `endpoint`
+//! names), the address that was judged is the one that is connected to, and each redirect is judged anew. An API key
+//! goes to a workspace's endpoint and nowhere else. Sizes and times are bounded; no error tells an address's query.
+//!
+//! Proxies: the environment's (`HTTPS_PROXY` …) are used for the endpoints that the settings name, as for every other
+//! call to Labelbox, but for nothing else: a proxy would look hosts up itself, out of reach of these rules. Where a
+//! proxy is the only way out, `media_proxy` names it, and it must judge.
 
-use std::time::Duration;
+mod address;
+mod ask;
+mod download;
+mod reach;
 
-use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+
 use reqwest::{
-    StatusCode,
-    header::{CONTENT_RANGE, RANGE},
+    Proxy, StatusCode,
+    header::{HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{Current, Secret},
+    outbound,
 };
 
-use crate::{config::Secret, outbound};
-
-/// A server that sends nothing for this long is given up.
-const SILENCE: Duration = Duration::from_secs(30);
+pub use download::Download;
+pub use reach::Reach;
 
 /// Fetches files over HTTP. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Downloads {
-    http: reqwest::Client,
+    /// Calls what the settings name.
+    named: reqwest::Client,
+    /// Calls everything else.
+    strangers: reqwest::Client,
+    reach: Current<Reach>,
+    limits: Limits,
+}
+
+/// How long a file may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A server that sends nothing for this long is given up. Default 30 s.
+    pub silence: Duration,
+    /// One request for a file ends after this, wherever it is then. Default 1 h.
+    pub whole: Duration,
+    /// After this it must have come at 1 KB a second, on average. Default 1 min.
+    pub patience: Duration,
 }
 
 /// What is to be fetched.
@@ -24,7 +57,8 @@ pub struct Downloads {
 pub struct Source<'a> {
     /// Its whole address.
     pub url: &'a str,
-    /// Sent as `Authorization: Bearer`, for addresses at Labelbox's own host.
+    /// Sent as `Authorization: Bearer`, but only where the settings name the address's host as Labelbox's, and never
+    /// beyond a redirect to another one.
     pub bearer: Option<&'a Secret>,
     /// The first byte that is wanted: what lies before it is here already.
     pub from: u64,
@@ -32,13 +66,25 @@ pub struct Source<'a> {
     pub most: u64,
 }
 
-/// A file on its way.
-#[derive(Debug)]
-pub struct Download {
-    response: reqwest::Response,
-    /// The place of the next byte in the whole file.
-    at: u64,
-    most: u64,
+/// What is here of a file already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// Nothing, or what will not have changed.
+    Nothing,
+    /// All before [`Source::from`], of this version: if it is another one now, the file begins anew.
+    Beginning(&'a Version),
+    /// All of it, of this version: if it still is this one, nothing is sent.
+    Whole(&'a Version),
+}
+
+/// What tells one version of a file from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Version {
+    /// An `ETag`, as it was sent.
+    Tag(String),
+    /// The time of its last change, as it was sent.
+    Date(String),
 }
 
 /// Why a file does not come.
@@ -52,87 +98,101 @@ pub enum DownloadError {
     Refused(String),
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(30),
+            whole: Duration::from_secs(3600),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
 impl Downloads {
-    /// A client for all downloads of a server.
+    /// A client for all downloads of a server, which reaches public addresses alone.
     ///
     /// # Errors
     /// When no TLS is to be had, such as without any certificates.
     pub fn new() -> Result<Self, DownloadError> {
-        let http = outbound::client_builder().read_timeout(SILENCE).build();
-        let http = http.map_err(|error| DownloadError::Transient(error.to_string()))?;
-        Ok(Self { http })
+        Self::reaching(Current::new(Reach::default()), Limits::default(), None)
     }
 
-    /// Asks for a file and reads the head of the answer.
+    /// The same, which reaches what `reach` says at each request; by way of `proxy`, if one is named.
+    ///
+    /// # Errors
+    /// When no TLS is to be had, or the proxy's address is none.
+    pub fn reaching(
+        reach: Current<Reach>,
+        limits: Limits,
+        proxy: Option<&str>,
+    ) -> Result<Self, DownloadError> {
+        let cannot = |error: reqwest::Error| DownloadError::Transient(error.to_string());
+        let builder = || outbound::client_builder().read_timeout(limits.silence);
+        let strangers = match proxy {
+            // The proxy's own host may be anywhere.
+            Some(proxy) => builder().proxy(Proxy::all(proxy).map_err(cannot)?),
+            None => {
+                let resolver = reach::Resolver(reach.clone());
+                builder().no_proxy().dns_resolver(Arc::new(resolver))
+            }
+        };
+        Ok(Self {
+            named: builder().build().map_err(cannot)?,
+            strangers: strangers.build().map_err(cannot)?,
+            reach,
+            limits,
+        })
+    }
+
+    /// Asks for a file and reads the head of the answer. It may be packed on its way; what comes is unpacked, and
+    /// counts as such.
     ///
     /// # Errors
     /// When it does not come; see [`DownloadError`].
     pub async fn open(&self, source: Source<'_>) -> Result<Download, DownloadError> {
-        let mut request = self.http.get(source.url);
-        if source.from > 0 {
-            request = request.header(RANGE, format!("bytes={}-", source.from));
-        }
-        if let Some(bearer) = source.bearer {
-            request = request.bearer_auth(bearer.expose());
-        }
-        let response = request.send().await.map_err(|error| transient(&error))?;
-        let at = match response.status() {
-            StatusCode::PARTIAL_CONTENT => range_start(&response).unwrap_or(source.from),
-            status if status.is_success() => 0,
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                return Err(DownloadError::Transient(format!("answered {status}")));
-            }
-            status => return Err(DownloadError::Refused(format!("answered {status}"))),
-        };
-        Ok(Download {
-            response,
-            at,
-            most: source.most,
-        })
-    }
-}
-
-impl Download {
-    /// The place of the next byte in the whole file: 0 where the server begins anew, whatever was wanted.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.at
+        let headers = ask::headers(&source, Known::Nothing, false);
+        let download = self.answer(&source, headers).await?;
+        download.ok_or_else(|| ask::status_error(StatusCode::NOT_MODIFIED))
     }
 
-    /// The next bytes; none at the end.
+    /// Asks for a file as it is stored, so that it can be taken up where it was cut, and kept for another time. None
+    /// if all of it is [`Known`], and still is the same.
     ///
     /// # Errors
-    /// When they do not come, or the file is longer than was allowed.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
-        let bytes = self
-            .response
-            .chunk()
-            .await
-            .map_err(|error| transient(&error))?;
-        self.at += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        match self.at > self.most {
-            true => {
-                let text = format!("the file is longer than {} bytes", self.most);
-                Err(DownloadError::Refused(text))
+    /// When it does not come; see [`DownloadError`].
+    pub async fn open_stored(
+        &self,
+        source: Source<'_>,
+        known: Known<'_>,
+    ) -> Result<Option<Download>, DownloadError> {
+        let headers = ask::headers(&source, known, true);
+        self.answer(&source, headers).await
+    }
+
+    async fn answer(
+        &self,
+        source: &Source<'_>,
+        headers: HeaderMap,
+    ) -> Result<Option<Download>, DownloadError> {
+        let may_be_same =
+            headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
+        let response = ask::ask(self, source, headers).await?;
+        match response.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
+                Download::begin(response, source, self.limits).map(Some)
             }
-            false => Ok(bytes),
+            StatusCode::NOT_MODIFIED if may_be_same => Ok(None),
+            status => Err(ask::status_error(status)),
         }
     }
 }
 
-fn range_start(response: &reqwest::Response) -> Option<u64> {
-    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    let (start, _) = range.strip_prefix("bytes ")?.split_once('-')?;
-    start.parse().ok()
-}
-
-/// Without the address: its query may be as good as a key.
-fn transient(error: &reqwest::Error) -> DownloadError {
-    let mut text = String::from("the connection failed");
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+impl Version {
+    /// Whether two files of this version are alike byte for byte, so that one can be taken up where the other ended.
+    fn is_strong(&self) -> bool {
+        match self {
+            Self::Tag(tag) => tag.starts_with('"'),
+            Self::Date(_) => true,
+        }
     }
-    DownloadError::Transient(text)
 }

@@ -28,7 +28,7 @@ const WELCOME: &str = "\
 This is an emulator of Labelbox's side of model training. Nothing here is Labelbox.
 
 POST /graphql, /_gql            the GraphQL API; any API key unless one was set
-POST /control/model-runs        {\"modelId\"?, \"name\"?, \"config\"?, \"dataset\"?}: a new model run; dataset \"digits\"
+POST /control/model-runs        {\"modelId\"?, \"name\"?, \"config\"?, \"dataset\"?}: a new model run; dataset \"digits\", \"shapes\", \"entities\"
 GET  /control/model-runs/{id}   what was reported to it, its time-line, and what was imported into it
 DELETE /control/model-runs/{id} makes it unknown
 POST /control/click             {\"url\", \"secret\", \"modelRunId\", \"modelType\"?}: clicks Train model
@@ -43,14 +43,7 @@ struct NewModelRun {
     model_id: Option<String>,
     name: Option<String>,
     config: Option<Map<String, Value>>,
-    dataset: Option<StockDataset>,
-}
-
-/// The datasets that are part of the program.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum StockDataset {
-    Digits,
+    dataset: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,12 +132,17 @@ fn create_run(shared: &Shared, body: &[u8]) -> Done {
         true => NewModelRun::default(),
         false => read(body)?,
     };
+    let stock = |name: String| {
+        let unknown = || format!("there is no dataset {name:?}: take digits, shapes or entities");
+        Dataset::stock(&name).ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, unknown()))
+    };
+    let dataset = new.dataset.map(stock).transpose()?;
     let created = shared.change(|world| {
         let name = new.name.as_deref().unwrap_or("model run");
         let run = world.create_run(new.model_id.as_deref(), name, Timestamp::now());
         run.config = new.config;
-        if let Some(StockDataset::Digits) = new.dataset {
-            run.dataset = Some(Dataset::digits());
+        if dataset.is_some() {
+            run.dataset = dataset;
         }
         json!({ "modelId": run.model_id, "modelRunId": run.id })
     });

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    dataset::{Content, Wanted},
+    dataset::{Addresses, Content, Wanted},
     document::Asked,
     graphql::Refusal,
     resolve::labelbox_time,
@@ -70,8 +70,12 @@ pub(super) fn create(world: &mut World, asked: &Asked, now: Timestamp) -> Result
             .collect(),
     };
     let dataset = run.dataset.clone().filter(|dataset| !dataset.is_empty());
-    let address = |file: &str| world.signer.address(&format!("/files/media/{file}"), now);
-    let content = dataset.map(|dataset| Arc::new(Content::new(&dataset, &wanted, &address)));
+    let signer = &world.signer;
+    let addresses = Addresses {
+        file: &|file| signer.address(&format!("/files/media/{file}"), now),
+        mask: &|mask| format!("{}/masks/{mask}", signer.base()),
+    };
+    let content = dataset.map(|dataset| Arc::new(Content::new(&dataset, &wanted, &addresses)));
     let next = std::mem::take(&mut world.exports.next);
     let task = Task {
         id: format!("cl0task{}", &Uuid::new_v4().simple().to_string()[..18]),

@@ -1,17 +1,21 @@
-//! The files behind the addresses that the API tells: results of exports, what became of imports, media.
+//! The files behind the addresses that the API tells: results of exports, what became of imports, media, masks.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use sha1::{Digest, Sha1};
 use tokio::time::sleep;
 use warp::{
     Filter, Reply,
     filters::BoxedFilter,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE},
+        header::{
+            ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+            IF_RANGE, RANGE,
+        },
     },
     path::FullPath,
     reply::Response,
@@ -19,6 +23,7 @@ use warp::{
 
 use super::{
     faults::{FaultKind, hold},
+    labelbox::has_key,
     listener::{closed, refuse, response},
     shared::Shared,
     world::World,
@@ -27,10 +32,11 @@ use super::{
 /// Between the last byte of a file that is cut and the end of its connection.
 const BEFORE_A_CUT: Duration = Duration::from_millis(20);
 
-/// `GET /files/…`, for whoever has a whole address.
+/// `GET /files/…`, for whoever has a whole address, and `GET /masks/…`, for whoever has an API key.
 pub(super) fn routes(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
     let shared = Arc::clone(shared);
-    warp::path("files")
+    let folder = warp::path("files").or(warp::path("masks")).unify();
+    folder
         .and(warp::get())
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
@@ -44,17 +50,22 @@ pub(super) fn routes(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
 
 async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -> Response {
     let now = Timestamp::now();
+    let (is_mask, has_key) = (path.starts_with("/masks/"), has_key(headers, shared));
     let (fault, found) = shared.change(|world| {
         let fault = world.faults.take(&names(path));
-        let found = match world.signer.allows(path, query, now) {
-            true => world.file(path).ok_or(StatusCode::NOT_FOUND),
-            false => Err(StatusCode::FORBIDDEN),
+        let found = match is_mask {
+            true if !has_key => Err(StatusCode::UNAUTHORIZED),
+            false if !world.signer.allows(path, query, now) => Err(StatusCode::FORBIDDEN),
+            _ => world.file(path).ok_or(StatusCode::NOT_FOUND),
         };
         world.count_file(path);
         (fault, found)
     });
     let give = || match &found {
         Ok(file) => serve(file, path, headers),
+        Err(StatusCode::UNAUTHORIZED) => {
+            refuse(StatusCode::UNAUTHORIZED, "this address asks for an API key")
+        }
         Err(status) => refuse(*status, "the address is wrong, or does not hold any longer"),
     };
     match fault {
@@ -82,6 +93,9 @@ async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -
 
 /// What a fault may call this file: its path, its folder, or all of them.
 fn names(path: &str) -> [&str; 3] {
+    if path.starts_with("/masks/") {
+        return [path, "/masks", "/masks"];
+    }
     let folder = path
         .match_indices('/')
         .nth(2)
@@ -90,7 +104,19 @@ fn names(path: &str) -> [&str; 3] {
 }
 
 fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
-    let range = headers.get(RANGE).and_then(|range| range.to_str().ok());
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let tag = tag(file);
+    if header(IF_NONE_MATCH) == Some(&tag) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        insert(&mut response, ETAG, &tag);
+        return response;
+    }
+    let is_same = header(IF_RANGE).is_none_or(|wanted| wanted == tag);
+    let range = header(RANGE).filter(|_| is_same);
     let from = range.and_then(|range| {
         range
             .strip_prefix("bytes=")?
@@ -114,6 +140,7 @@ fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
         }
         None => Response::new(file.clone().into()),
     };
+    insert(&mut response, ETAG, &tag);
     insert(&mut response, ACCEPT_RANGES, "bytes");
     let kind = match path.ends_with(".png") {
         true => "image/png",
@@ -121,6 +148,17 @@ fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
     };
     insert(&mut response, CONTENT_TYPE, kind);
     response
+}
+
+/// What tells a file from another one.
+fn tag(file: &[u8]) -> String {
+    let digest = Sha1::digest(file);
+    let digits: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("\"{digits}\"")
 }
 
 /// Less than was announced: the connection closes within the body.
@@ -134,6 +172,7 @@ fn truncated(file: &Bytes, bytes: usize) -> Response {
     let body = stream::iter([Ok(beginning)]).chain(stream::once(cut));
     let mut response = warp::reply::stream(body).into_response();
     insert(&mut response, CONTENT_LENGTH, &file.len().to_string());
+    insert(&mut response, ETAG, &tag(file));
     response
 }
 
@@ -149,7 +188,7 @@ impl World {
         match parts.as_slice() {
             ["files", "exports", task, range] => self.exports.file(task, range),
             ["files", "imports", run, id, kind] => self.run(run)?.imports.file(id, kind),
-            ["files", "media", name] => self.media(name),
+            ["files", "media", name] | ["masks", name] => self.media(name),
             _ => None,
         }
     }

@@ -126,7 +126,7 @@ impl Exchange {
     }
 
     fn carry_out(&self, shared: &Shared) -> Response {
-        if !self.has_key(shared) {
+        if !has_key(&self.headers, shared) {
             // Captured from labelbox 7.17.0: the SDK takes this for a bad key whatever the status below 500.
             let body = Refusal::unauthenticated().body();
             return json_response(StatusCode::UNAUTHORIZED, &body);
@@ -140,17 +140,6 @@ impl Exchange {
         };
         let body = result.unwrap_or_else(|refusal| refusal.body());
         json_response(StatusCode::OK, &body)
-    }
-
-    fn has_key(&self, shared: &Shared) -> bool {
-        let header = self.headers.get(AUTHORIZATION);
-        let value = header.and_then(|value| value.to_str().ok());
-        let key = value.and_then(|value| value.strip_prefix("Bearer "));
-        match (&shared.api_key, key) {
-            (Some(wanted), Some(key)) => wanted.expose() == key,
-            (None, Some(key)) => !key.trim().is_empty(),
-            (_, None) => false,
-        }
     }
 
     /// What a fault may call this call.
@@ -175,6 +164,18 @@ impl Exchange {
             root_field: root_field.map(str::to_owned),
             bytes: self.bytes,
         }
+    }
+}
+
+/// Whether a request comes with an API key that is taken.
+pub(super) fn has_key(headers: &HeaderMap, shared: &Shared) -> bool {
+    let header = headers.get(AUTHORIZATION);
+    let value = header.and_then(|value| value.to_str().ok());
+    let key = value.and_then(|value| value.strip_prefix("Bearer "));
+    match (&shared.api_key, key) {
+        (Some(wanted), Some(key)) => wanted.expose() == key,
+        (None, Some(key)) => !key.trim().is_empty(),
+        (_, None) => false,
     }
 }
 

@@ -69,6 +69,9 @@ pub enum ApiError {
     /// The job has ended, so this cannot be done to it.
     #[error("job {0} has ended already")]
     AlreadyEnded(JobId),
+    /// The job's predictions have arrived.
+    #[error("job {0} has succeeded: Labelbox has its predictions")]
+    AlreadyUploaded(JobId),
     /// The job has not ended, so this cannot be done to it.
     #[error("job {0} has not ended yet: cancel it first")]
     StillLive(JobId),
@@ -134,6 +137,7 @@ impl ApiError {
             Self::Body(BodyError::Broken) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::OtherModel { .. }
             | Self::AlreadyEnded(_)
+            | Self::AlreadyUploaded(_)
             | Self::StillLive(_)
             | Self::Claimed => StatusCode::CONFLICT,
             Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -156,6 +160,7 @@ impl ApiError {
             Self::ForeignSender(_) => "foreign_sender",
             Self::NotJson => "not_json",
             Self::AlreadyEnded(_) => "already_ended",
+            Self::AlreadyUploaded(_) => "already_uploaded",
             Self::StillLive(_) => "still_live",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Signature(SignatureError::Missing) => "signature_missing",

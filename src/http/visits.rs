@@ -1,5 +1,5 @@
-//! What came to Labelbox's listener since the start: how often each answer was given, which secret signs, and the last
-//! requests that were refused, for whoever sets the connection up. In memory only, and bounded.
+//! What came to Labelbox's listener since the start: how often each answer was given, and the last requests that were
+//! refused, for whoever sets the connection up. In memory only, and bounded.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -26,8 +26,6 @@ pub struct Visits {
 struct Book {
     /// By workspace, then by answer.
     answers: BTreeMap<String, BTreeMap<&'static str, u64>>,
-    /// By workspace; the last use of each secret, in their order.
-    secrets: BTreeMap<String, Vec<Option<Timestamp>>>,
     refused: VecDeque<RefusedRequest>,
     diagnoses: (Timestamp, u32),
 }
@@ -71,20 +69,6 @@ impl Visits {
         }
     }
 
-    /// Notes which of a workspace's secrets has signed.
-    pub(super) fn note_secret(&self, workspace: &str, index: usize, now: Timestamp) {
-        let mut book = self.book();
-        if !book.secrets.contains_key(workspace) {
-            book.secrets.insert(workspace.to_owned(), Vec::new());
-        }
-        if let Some(uses) = book.secrets.get_mut(workspace) {
-            if uses.len() <= index {
-                uses.resize(index + 1, None);
-            }
-            uses[index] = Some(now);
-        }
-    }
-
     /// Keeps a refused request.
     pub(super) fn note_refusal(&self, refused: RefusedRequest) {
         let mut book = self.book();
@@ -118,13 +102,6 @@ impl Visits {
             (answers.iter()).map(|(answer, count)| (workspace.clone(), *answer, *count))
         });
         rows.collect()
-    }
-
-    /// The last use of each secret of a workspace since the start, in their order; those behind the last that was
-    /// used are left out.
-    pub(super) fn secrets(&self, workspace: &str) -> Vec<Option<Timestamp>> {
-        let book = self.book();
-        book.secrets.get(workspace).cloned().unwrap_or_default()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

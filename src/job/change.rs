@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Cause, Handle, Job, JobState, Progress, Report, Stage, Stop};
+use super::{Cause, Handle, Job, JobKind, JobState, Progress, Report, Stage, Stop};
 use crate::config::Settled;
 use JobState::{
     Accepted, Cancelled, Exporting, Failed, Pending, Queued, Running, Submitting, Succeeded,
@@ -16,6 +16,8 @@ pub enum Change {
     Settle(Settled),
     /// Its data begins to be fetched, or again, if it is too old.
     Export,
+    /// Its data lies ready: how much of it, for people.
+    Exported(String),
     /// Everything it needs lies ready; it waits for a slot.
     Queue,
     /// It got a slot, and these devices. Committed before the executor is called.
@@ -42,6 +44,11 @@ pub enum Change {
     },
     /// It ended as somebody wished.
     Cancel,
+    /// It ended as somebody wished, with a part of its predictions imported.
+    CutShort {
+        /// How far it had come, for people.
+        after: String,
+    },
     /// This attempt failed for an infrastructure cause; a new one may begin.
     Retry {
         /// Why.
@@ -136,18 +143,24 @@ impl Job {
         match (change, from) {
             (Change::Settle(_), Accepted | Exporting) => Some(from),
             (Change::Export, Accepted | Queued) => Some(Exporting),
+            (Change::Exported(_), Exporting) => Some(from),
             (Change::Queue, Accepted | Exporting) => Some(Queued),
             (Change::Submit { .. }, Queued) => Some(Submitting),
             (Change::Submitted(_), Submitting) => Some(Pending),
             (Change::Run, Submitting | Pending) => Some(Running),
             // A short command may be over before anybody saw it run.
             (Change::Upload, Submitting | Pending | Running) => Some(Uploading),
+            (Change::Upload, Accepted) if self.kind == JobKind::Upload => Some(Uploading),
             (Change::Succeed, Submitting | Pending | Running | Uploading) => Some(Succeeded),
             (Change::Retry { .. }, Submitting | Pending | Running) if self.stop.is_none() => {
                 Some(Queued)
             }
             (Change::Fail { .. }, _) if !from.is_terminal() => Some(Failed),
             (Change::Cancel, _) if !from.is_terminal() => Some(Cancelled),
+            (Change::CutShort { .. }, Uploading) => Some(match &self.stop {
+                Some(Stop { cause: Some(_), .. }) => Failed,
+                _ => Cancelled,
+            }),
             (Change::WishStop(stop), Accepted | Exporting | Queued) => {
                 Some(if stop.cause.is_some() {
                     Failed
@@ -193,6 +206,11 @@ impl Job {
                 Some(detail)
             }
             Change::Cancel => self.ends_by_wish(),
+            Change::CutShort { after } => {
+                let wish = self.ends_by_wish();
+                self.message = wish.map(|wish| format!("{wish} after {after}"));
+                self.message.clone()
+            }
             Change::WishStop(stop) => {
                 let stop = self.stop.get_or_insert(stop);
                 let detail = stop.describe();
@@ -218,8 +236,13 @@ impl Job {
             }
             Change::Settle(settled) => {
                 self.settled = Some(settled);
+                if self.state == Accepted {
+                    // What is left to do before its data is fetched is to wait for a place.
+                    self.next_check_at = None;
+                }
                 None
             }
+            Change::Exported(what) => Some(what),
             Change::Export => {
                 self.exported_at = None;
                 None
@@ -276,6 +299,7 @@ impl Change {
         match self {
             Self::Settle(_) => "settle",
             Self::Export => "export",
+            Self::Exported(_) => "exported",
             Self::Queue => "queue",
             Self::Submit { .. } => "submit",
             Self::Submitted(_) => "be taken",
@@ -283,7 +307,7 @@ impl Change {
             Self::Upload => "upload",
             Self::Succeed => "succeed",
             Self::Fail { .. } => "fail",
-            Self::Cancel => "cancel",
+            Self::Cancel | Self::CutShort { .. } => "cancel",
             Self::Retry { .. } => "retry",
             Self::WishStop(_) => "stop",
             Self::Progress { .. } => "progress",
@@ -292,7 +316,11 @@ impl Change {
     }
 
     const fn is_notable(&self, entered: bool) -> bool {
-        entered || matches!(self, Self::WishStop(_) | Self::Wait(Some(_)))
+        entered
+            || matches!(
+                self,
+                Self::WishStop(_) | Self::Wait(Some(_)) | Self::Exported(_)
+            )
     }
 }
 

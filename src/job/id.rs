@@ -91,6 +91,24 @@ impl<'de> Deserialize<'de> for LaunchId {
     }
 }
 
+/// What Labelbox calls the import of a chunk of predictions: `th-<job, no dashes>-u<upload>-c<chunk>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ImportName {
+    /// The job whose predictions they are.
+    pub job: JobId,
+    /// The number of its upload; the first is 1.
+    pub upload: u32,
+    /// The number of the chunk; the first is 1.
+    pub chunk: u32,
+}
+
+impl fmt::Display for ImportName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = self.job.0.simple();
+        write!(f, "th-{job}-u{}-c{}", self.upload, self.chunk)
+    }
+}
+
 /// Labelbox's name of a model run: any printable text of 1 to 200 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

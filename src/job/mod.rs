@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ModelEntry, Params, Settled};
 
 pub use change::{Change, Effects, IllegalChange, TimelineEntry};
-pub use id::{InvalidId, JobId, LaunchId, ModelRunId};
+pub use id::{ImportName, InvalidId, JobId, LaunchId, ModelRunId};
 pub use report::{ERROR_MESSAGE_LIMIT, PipelineStatus, Report, error_message};
 pub use state::{Cause, ImportState, InvalidWord, JobKind, JobState, Stage};
 pub use verdict::{

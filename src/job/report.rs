@@ -52,7 +52,9 @@ impl Job {
     pub fn pipeline_status(&self) -> PipelineStatus {
         match (self.state, self.stage) {
             // A second attempt has its data already: going back to EXPORTING_DATA would be a lie.
-            (JobState::Queued, _) if self.attempt > 1 => PipelineStatus::PreparingData,
+            (JobState::Exporting | JobState::Queued, _) if self.attempt > 1 => {
+                PipelineStatus::PreparingData
+            }
             (JobState::Accepted | JobState::Exporting | JobState::Queued, _) => {
                 PipelineStatus::ExportingData
             }

@@ -40,6 +40,9 @@ pub struct FileRecord {
     /// Whether it may be executed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub executable: bool,
+    /// Set if it is only a link: where it leads. It has no content of its own then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }
 
 /// Why a model's files cannot be taken.
@@ -238,6 +241,7 @@ fn copy(workdir: &Path, to: &Path, path: &str, room: u64) -> io::Result<Option<F
         size,
         sha256,
         executable,
+        link: None,
     }))
 }
 

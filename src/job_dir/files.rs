@@ -1,14 +1,20 @@
 //! Files that last and files that are not trusted.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Read, Write},
-    os::{fd::OwnedFd, unix::fs::symlink},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStringExt, fs::symlink},
+    },
     path::{Component, Path},
 };
 
-use rustix::fs::{Mode, OFlags, fsync, mkdirat, openat, renameat};
+use rustix::{
+    fs::{Dir, Mode, OFlags, fsync, mkdirat, openat, renameat},
+    io::Errno,
+};
 use serde::de::DeserializeOwned;
 
 /// Writes a file that is on disk when this returns.
@@ -67,28 +73,78 @@ pub fn link_once(target: &Path, link: &Path) -> io::Result<()> {
 /// # Errors
 /// When it is anything else than a regular file reached without links, or cannot be opened.
 pub fn open_untrusted(dir: &Path, name: &str) -> io::Result<Option<File>> {
-    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut folder = match rustix::fs::open(dir, directory, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        other => other?,
+    let mut parts = Path::new(name).components();
+    let file_name = match parts.next_back() {
+        Some(Component::Normal(file_name)) => file_name,
+        _ => return Err(leaves()),
     };
-    let mut parts = Path::new(name).components().peekable();
-    while let Some(part) = parts.next() {
-        let part = inner_name(part)?;
-        let flags = match parts.peek() {
-            Some(_) => directory | OFlags::NOFOLLOW,
-            None => OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
-        };
-        folder = match openat(&folder, part, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+    let folder = UntrustedFolder::open(dir, parts.as_path())?;
+    folder.map_or(Ok(None), |folder| folder.open_file(file_name))
+}
+
+/// A folder that a stranger may have made, held open: what is put in its place later is not looked at.
+#[derive(Debug)]
+pub struct UntrustedFolder {
+    folder: OwnedFd,
+}
+
+impl UntrustedFolder {
+    /// Opens the folder `name` below `dir`; no component of `name` may be a link. None if there is no such folder.
+    ///
+    /// # Errors
+    /// When it is anything else than a folder reached without links, or cannot be opened.
+    pub fn open(dir: &Path, name: &Path) -> io::Result<Option<Self>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut folder = match rustix::fs::open(dir, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
             other => other?,
         };
+        for part in name.components() {
+            let Component::Normal(part) = part else {
+                return Err(leaves());
+            };
+            folder = match openat(&folder, part, flags | OFlags::NOFOLLOW, Mode::empty()) {
+                Err(Errno::NOENT) => return Ok(None),
+                other => other?,
+            };
+        }
+        Ok(Some(Self { folder }))
     }
-    let file = File::from(folder);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other(format!("{name} is not a regular file")));
+
+    /// Opens a file in it under the rules of [`open_untrusted`]. None if there is no such file.
+    ///
+    /// # Errors
+    /// When it is anything else than a regular file, or cannot be opened.
+    pub fn open_file(&self, name: &OsStr) -> io::Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(&self.folder, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            other => File::from(other?),
+        };
+        if !file.metadata()?.is_file() {
+            let name = name.display();
+            return Err(io::Error::other(format!("{name} is not a regular file")));
+        }
+        Ok(Some(file))
     }
-    Ok(Some(file))
+
+    /// The names in it, in no order, a few at a time.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn names(&self) -> io::Result<impl Iterator<Item = io::Result<OsString>>> {
+        let own = |name: &OsStr| name != "." && name != "..";
+        let entries = Dir::read_from(&self.folder)?;
+        let names = entries.map(|entry| {
+            let name = entry?.file_name().to_bytes().to_vec();
+            Ok(OsString::from_vec(name))
+        });
+        Ok(names.filter(move |name| name.as_ref().map_or(true, |name| own(name))))
+    }
+}
+
+fn leaves() -> io::Error {
+    io::Error::other("a path that leaves its folder")
 }
 
 /// Reads at most `limit` bytes of an untrusted file; what is beyond is left out. None if there is no such file.
@@ -170,6 +226,6 @@ fn create_parent<'a>(dir: &Path, name: &'a str) -> io::Result<(OwnedFd, &'a OsSt
 fn inner_name(part: Component<'_>) -> io::Result<&OsStr> {
     match part {
         Component::Normal(name) => Ok(name),
-        _ => Err(io::Error::other("a path that leaves its folder")),
+        _ => Err(leaves()),
     }
 }

@@ -16,6 +16,7 @@ pub mod files;
 mod holder;
 mod job_record;
 mod log;
+mod model_files;
 mod prune;
 mod records;
 
@@ -33,6 +34,7 @@ pub use events::{EVENT_LINE_LIMIT, Event, EventBatch, Level};
 pub use holder::{HEARTBEAT_INTERVAL, Holder, Lock};
 pub use job_record::{JobRecord, LastAttempt};
 pub use log::{LOG_PARTS_KEPT, LogChunk, log_part_name, log_part_room};
+pub use model_files::{ModelFile, ModelFiles};
 pub use records::{CancelRequest, ExitRecord, Limits, Request};
 
 /// The folder of one job.
@@ -80,6 +82,12 @@ impl JobDir {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.path.join("data")
+    }
+
+    /// The numbers that rows have in the model's formats.
+    #[must_use]
+    pub fn formats_index(&self) -> PathBuf {
+        self.server().join("formats.index")
     }
 
     /// Creates the folder with the body as Labelbox sent it, and makes both durable.

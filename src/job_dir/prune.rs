@@ -48,7 +48,11 @@ impl JobDir {
             match part {
                 Part::Data => paths.extend([self.data(), self.code()]),
                 Part::Checkpoint => paths.extend(in_attempts(AttemptDir::checkpoint)),
-                Part::Models => paths.extend(in_attempts(AttemptDir::out)),
+                Part::Models => {
+                    paths.extend(in_attempts(AttemptDir::out));
+                    // What was frozen of it and is not sent yet.
+                    paths.push(self.server().join("upload"));
+                }
                 Part::Logs => {
                     paths.extend(in_attempts(AttemptDir::log_dir));
                     paths.extend(in_attempts(AttemptDir::events));

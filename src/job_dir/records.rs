@@ -1,6 +1,6 @@
 //! The JSON files of a job directory: `request.json`, `exit.json`, `cancel.json`.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Request {
     /// What the model run's config says beyond them.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub labelbox_config: serde_json::Map<String, serde_json::Value>,
+    /// The files of the run's data, by what they hold, below the attempt's folder; none where nothing is exported.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, String>,
     /// What the attempt may use.
     pub resources: Resources,
     /// The devices that are its own.

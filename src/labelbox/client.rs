@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     answer::Answer,
+    budget::Budget,
     call::{Api, Call},
     error::{Kind, LabelboxError, causes},
     wire::{send, send_recorded},
@@ -29,11 +30,17 @@ use crate::{
 /// How we name ourselves where the SDK names itself.
 const USER_AGENT: &str = concat!("trainhook/", env!("CARGO_PKG_VERSION"));
 
+/// Calls a minute where nobody says how many.
+const REQUESTS_PER_MINUTE: u32 = 1200;
+
 /// A client of one workspace's Labelbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Labelbox {
     inner: Arc<Inner>,
+    meters: Arc<LabelboxMeters>,
     recorder: Option<Recorder>,
+    budget: Arc<Budget>,
+    in_bulk: bool,
 }
 
 #[derive(Debug)]
@@ -43,10 +50,9 @@ struct Inner {
     api_key: SecretRef,
     timeout: Duration,
     http: OnceLock<reqwest::Client>,
-    meters: LabelboxMeters,
 }
 
-/// What has become of the calls of one client.
+/// What has become of the calls to one workspace's Labelbox.
 #[derive(Debug, Default)]
 pub struct LabelboxMeters {
     /// The call, by its field in the answer, and its outcome: `ok`, or the error's kind.
@@ -73,9 +79,35 @@ impl Labelbox {
                 api_key,
                 timeout,
                 http: OnceLock::new(),
-                meters: LabelboxMeters::default(),
             }),
+            meters: Arc::default(),
             recorder: None,
+            budget: Arc::new(Budget::new(REQUESTS_PER_MINUTE)),
+            in_bulk: false,
+        }
+    }
+
+    /// The same client with so many calls a minute. What `earlier`, a client of the same workspace, has used of them
+    /// is used.
+    #[must_use]
+    pub fn limited_to(self, requests_per_minute: u32, earlier: Option<&Self>) -> Self {
+        let shared = earlier
+            .map(|earlier| &earlier.budget)
+            .filter(|budget| budget.per_minute() == requests_per_minute);
+        let budget = match shared {
+            Some(budget) => Arc::clone(budget),
+            None => Arc::new(Budget::new(requests_per_minute)),
+        };
+        Self { budget, ..self }
+    }
+
+    /// The same client for calls that are many and may wait: they leave a reserve to the others, and keep still for
+    /// as long as Labelbox wants fewer calls of this workspace.
+    #[must_use]
+    pub fn in_bulk(&self) -> Self {
+        Self {
+            in_bulk: true,
+            ..self.clone()
         }
     }
 
@@ -86,10 +118,29 @@ impl Labelbox {
         Self { recorder, ..self }
     }
 
+    /// The same client; what becomes of its calls is counted on top of what became of those of `earlier`.
+    #[must_use]
+    pub fn counting_on_from(self, earlier: &Self) -> Self {
+        let meters = Arc::clone(&earlier.meters);
+        Self { meters, ..self }
+    }
+
     /// What has become of its calls.
     #[must_use]
     pub fn meters(&self) -> &LabelboxMeters {
-        &self.inner.meters
+        &self.meters
+    }
+
+    /// Where its API is: the address's host is Labelbox's own.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.inner.graphql
+    }
+
+    /// Where its key is kept.
+    #[must_use]
+    pub fn api_key(&self) -> &SecretRef {
+        &self.inner.api_key
     }
 
     /// A number that changes when the key does; none while the key cannot be read.
@@ -158,9 +209,18 @@ impl Labelbox {
         call: &Call,
         exchange: impl Future<Output = Result<T, LabelboxError>>,
     ) -> Result<T, LabelboxError> {
+        match self.in_bulk {
+            true => self.budget.wait_for_turn().await,
+            false => self.budget.take(),
+        }
         let begun = Instant::now();
         let answer = exchange.await;
-        let meters = &self.inner.meters;
+        if let Err(error) = &answer
+            && error.kind == Kind::RateLimited
+        {
+            self.budget.pause(error.retry_after);
+        }
+        let meters = &self.meters;
         meters.durations.add(begun.elapsed());
         let outcome = answer
             .as_ref()

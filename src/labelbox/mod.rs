@@ -4,6 +4,7 @@
 //! tried twice in here: an error says what its [`Class`] is, and the caller decides when to call again.
 
 mod answer;
+mod budget;
 mod call;
 mod client;
 mod data_rows;

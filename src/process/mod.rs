@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::LaunchId;
 
 pub use rustix::process::Signal;
-pub use surroundings::{Surroundings, unit_of};
+pub use surroundings::{Surroundings, is_of_user, unit_of};
 
 /// The variable by which every process of a launch is known.
 pub const LAUNCH_MARK: &str = "TRAINHOOK_LAUNCH_ID";
@@ -78,6 +78,16 @@ impl Session {
             leader,
             seen_until: leader.start_time.saturating_add(ticks),
         }
+    }
+
+    /// No session that we know: only their mark tells whose processes are.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let leader = ProcessId {
+            pid: u32::MAX,
+            start_time: 0,
+        };
+        Self::new(leader, Duration::ZERO)
     }
 
     /// Whether the session of that number is still this one. The number can be used again once the
@@ -188,17 +198,20 @@ pub fn machine_id() -> String {
     })
 }
 
+/// What the system does not tell.
+pub const UNKNOWN: &str = "unknown";
+
 /// This boot of the machine; `unknown` where the system does not tell.
 #[must_use]
 pub fn boot_id() -> String {
-    read_word("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".to_owned())
+    read_word("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| UNKNOWN.to_owned())
 }
 
 /// The name space in which our pids hold; `unknown` where the system does not tell.
 #[must_use]
 pub fn pid_namespace() -> String {
     fs::read_link("/proc/self/ns/pid").map_or_else(
-        |_| "unknown".to_owned(),
+        |_| UNKNOWN.to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
 }

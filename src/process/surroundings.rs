@@ -20,6 +20,8 @@ pub struct Surroundings {
     pub in_container: bool,
     /// The systemd unit that we belong to, if to one.
     pub unit: Option<String>,
+    /// The unit is a user's, and so is its manager.
+    pub of_user: bool,
     /// What that unit does with what it has started, if systemd could be asked.
     pub kill_mode: Option<String>,
 }
@@ -32,12 +34,21 @@ impl Surroundings {
         // A shell that was started by hand has no invocation, or belongs to a scope.
         let invoked = std::env::var_os("INVOCATION_ID").is_some();
         let unit = unit_of(&cgroups).filter(|_| invoked);
-        let marks = ["/.dockerenv", "/run/.containerenv"];
+        let of_user = is_of_user(&cgroups);
+        // Docker and Podman leave files, others variables.
+        let files = ["/.dockerenv", "/run/.containerenv"];
+        let variables = ["container", "KUBERNETES_SERVICE_HOST"];
         Self {
             pid: std::process::id(),
-            in_container: marks.iter().any(|mark| Path::new(mark).exists()),
-            kill_mode: unit.as_deref().and_then(ask_kill_mode),
+            in_container: files.iter().any(|file| Path::new(file).exists())
+                || variables
+                    .iter()
+                    .any(|name| std::env::var_os(name).is_some()),
+            kill_mode: unit
+                .as_deref()
+                .and_then(|unit| ask_kill_mode(unit, of_user)),
             unit,
+            of_user,
         }
     }
 
@@ -76,8 +87,16 @@ pub fn unit_of(cgroups: &str) -> Option<String> {
     Some(unit.to_owned())
 }
 
-fn ask_kill_mode(unit: &str) -> Option<String> {
+/// Whether the text of `/proc/self/cgroup` names a service of a user's own manager.
+#[must_use]
+pub fn is_of_user(cgroups: &str) -> bool {
+    let mut segments = cgroups.split(['/', '\n']);
+    segments.any(|segment| segment.starts_with("user@") && segment.ends_with(".service"))
+}
+
+fn ask_kill_mode(unit: &str, of_user: bool) -> Option<String> {
     let mut asked = Command::new("systemctl")
+        .arg(if of_user { "--user" } else { "--system" })
         .args(["show", "--property=KillMode", "--value", "--", unit])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

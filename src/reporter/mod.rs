@@ -39,6 +39,18 @@ pub struct Reporter {
     keys: Mutex<BTreeMap<String, Option<u64>>>,
 }
 
+/// A run whose work is under way; no longer once this is dropped, also by a panic.
+struct UnderWay {
+    reporter: Arc<Reporter>,
+    key: (String, ModelRunId),
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.reporter.in_flight().remove(&self.key);
+    }
+}
+
 impl Reporter {
     /// Takes the clients by the names of their workspaces.
     #[must_use]
@@ -138,12 +150,16 @@ impl Reporter {
         if deliveries.len() >= AT_ONCE || !self.in_flight().insert(key.clone()) {
             return;
         }
-        let (this, work) = (Arc::clone(self), work(Arc::clone(self)));
+        let work = work(Arc::clone(self));
+        let under_way = UnderWay {
+            reporter: Arc::clone(self),
+            key,
+        };
         deliveries.spawn(async move {
             if let Err(error) = work.await {
-                tracing::warn!(workspace = key.0, model_run_id = %key.1, "cannot record a delivery: {error}");
+                let (workspace, run) = &under_way.key;
+                tracing::warn!(workspace, model_run_id = %run, "cannot record a delivery: {error}");
             }
-            this.in_flight().remove(&key);
         });
     }
 

@@ -43,6 +43,21 @@ pub(super) struct EngineLoop {
     in_flight: Mutex<HashSet<JobId>>,
 }
 
+/// A job that is being submitted; no longer once this is dropped, also by a panic.
+struct UnderWay {
+    engine_loop: Arc<EngineLoop>,
+    id: JobId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let in_flight = self.engine_loop.in_flight.lock();
+        in_flight
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
+    }
+}
+
 impl EngineLoop {
     pub(super) fn new(context: Arc<Context>, engine: Engine) -> Self {
         Self {
@@ -133,15 +148,15 @@ impl EngineLoop {
         {
             return;
         }
-        let this = Arc::clone(self);
+        let under_way = UnderWay {
+            engine_loop: Arc::clone(self),
+            id,
+        };
         submits.spawn(async move {
+            let this = &under_way.engine_loop;
             if let Err(error) = this.submit(job, known).await {
                 this.log_step_error(id, &error);
             }
-            this.in_flight
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&id);
         });
     }
 

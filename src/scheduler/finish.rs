@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::engine_loop::EngineLoop;
 use crate::{
     backoff::Backoff,
-    config::EnvValue,
+    config::{EnvValue, Predictions},
     job::{Cause, Change, Job, Outcome},
     job_dir::ExitRecord,
     store::StoreError,
@@ -30,7 +30,10 @@ impl EngineLoop {
         }
         match outcome {
             Outcome::Succeeded => {
-                changes.push(Change::Succeed);
+                changes.push(match job.entry.predictions {
+                    Predictions::None => Change::Succeed,
+                    Predictions::Required | Predictions::Optional => Change::Upload,
+                });
                 self.record(job, changes).await
             }
             Outcome::Failed { cause, how } => {

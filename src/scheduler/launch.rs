@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use super::{Mirroring, engine_loop::EngineLoop};
 use crate::{
     config::{EnvValue, Secret},
+    dataset::Split,
     executor::Launch,
     job::Job,
     job_dir::{JobDir, Limits, Request},
@@ -98,6 +99,16 @@ fn plain_env(job: &Job) -> BTreeMap<String, Secret> {
     env
 }
 
+/// What an export leaves in the data folder.
+fn data_files() -> BTreeMap<String, String> {
+    let splits = Split::ALL.map(|split| (split.as_str(), split.file_name()));
+    let others = [("ontology", "ontology.json"), ("manifest", "manifest.json")];
+    let files = splits.into_iter().chain(others);
+    files
+        .map(|(what, file)| (what.to_owned(), format!("data/{file}")))
+        .collect()
+}
+
 fn request_of(job: &Job) -> Request {
     let entry = &job.entry;
     let others = job.settled.as_ref().map(|settled| settled.others.clone());
@@ -116,6 +127,10 @@ fn request_of(job: &Job) -> Request {
             .map(|(name, value)| (name.to_owned(), value.as_json()))
             .collect(),
         labelbox_config: others.unwrap_or_default(),
+        data: match entry.export {
+            Some(_) => data_files(),
+            None => BTreeMap::new(),
+        },
         resources: entry.resources.clone(),
         devices: job.devices.clone(),
         command: entry.command.clone(),

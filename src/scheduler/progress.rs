@@ -3,7 +3,7 @@
 use super::engine_loop::EngineLoop;
 use crate::{
     job::{Change, Job, Progress, Stage},
-    job_dir::{Event, EventBatch},
+    job_dir::{AttemptDir, Event, EventBatch, files},
 };
 
 /// Bytes of events read once the command has ended; whoever told more is not listened to any longer.
@@ -11,6 +11,15 @@ const LAST_WORDS_LIMIT: u64 = 64 << 20;
 
 /// Metrics kept for one job; a command that invents names without end fills nothing.
 const METRICS_LIMIT: usize = 100;
+
+/// The longest file of metrics or artifacts that is read, in bytes.
+const RESULT_LIMIT: u64 = 1 << 20;
+
+/// Artifacts kept for one job.
+const ARTIFACTS_LIMIT: usize = 50;
+
+/// Characters of an artifact's place that are kept.
+const PLACE_LIMIT: usize = 1000;
 
 /// Characters of a note that are kept.
 const NOTE_LIMIT: usize = 500;
@@ -52,10 +61,34 @@ impl EngineLoop {
                 _ => break,
             }
         }
-        if told.offset == job.events_offset {
+        self.read_results(job, &mut told).await;
+        if told.offset == job.events_offset && told.progress == job.progress {
             return None;
         }
         Some(self.change_to(job, told, false).await)
+    }
+
+    /// Numbers and places that the command has left in files, as far as they are any.
+    async fn read_results(&self, job: &Job, told: &mut Told) {
+        let dir = self.attempt_dir(job);
+        let read = tokio::task::spawn_blocking(move || {
+            ["out/metrics.json", "out/artifacts.json"].map(|name| read_table(&dir, name))
+        });
+        let [metrics, artifacts] = read.await.unwrap_or_default();
+        for (name, value) in metrics {
+            if let Some(value) = value.as_f64() {
+                told.remember(name, value);
+            }
+        }
+        for (name, place) in artifacts {
+            let known = told.progress.artifacts.contains_key(&name);
+            let fits = told.progress.artifacts.len() < ARTIFACTS_LIMIT;
+            if let Some(place) = place.as_str().filter(|_| is_name(&name) && (known || fits)) {
+                let place = place.chars().filter(|c| !c.is_control()).take(PLACE_LIMIT);
+                let place = self.redact(job, place.collect()).await;
+                told.progress.artifacts.insert(name, place);
+            }
+        }
     }
 
     async fn change_to(&self, job: &Job, told: Told, report: bool) -> Change {
@@ -79,6 +112,18 @@ impl EngineLoop {
             report: report || stage != job.stage,
         }
     }
+}
+
+/// An object that a command may have left; an empty one if it has not.
+fn read_table(dir: &AttemptDir, name: &str) -> serde_json::Map<String, serde_json::Value> {
+    let read = files::read_json(dir.path(), name, RESULT_LIMIT);
+    let read = read.inspect_err(|error| tracing::warn!("{}: {error}", dir.path().display()));
+    read.ok().flatten().unwrap_or_default()
+}
+
+/// Whether something may be called so in Labelbox's metadata.
+fn is_name(name: &str) -> bool {
+    (1..=100).contains(&name.len())
 }
 
 impl Told {
@@ -109,7 +154,7 @@ impl Told {
     fn remember(&mut self, name: String, value: f64) {
         let metrics = &mut self.progress.metrics;
         let known = metrics.contains_key(&name);
-        let fits = metrics.len() < METRICS_LIMIT && (1..=100).contains(&name.len());
+        let fits = metrics.len() < METRICS_LIMIT && is_name(&name);
         if value.is_finite() && (known || fits) {
             metrics.insert(name, value);
         }

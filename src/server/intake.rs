@@ -43,6 +43,7 @@ impl AcceptRuns for StoreIntake {
             entry: request.model,
             model_run_id: request.model_run_id,
             model_id: request.model_id,
+            kind: crate::job::JobKind::Train,
             parent: None,
             actor: ACTOR.to_owned(),
             webhook: request.webhook,

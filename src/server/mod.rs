@@ -27,12 +27,13 @@ use crate::{
         tls::Tls,
         visits::Visits,
     },
+    meters::ExportMeters,
     recording::Recorder,
     reporter::Reporter,
     retention::Retention,
     scheduler::{self, Context, Engine},
     store::Store,
-    transfer::{self, Transfer},
+    transfer::{self, MediaSources, Transfer, files::Cache},
 };
 use admin_files::ServerFile;
 use intake::StoreIntake;
@@ -59,7 +60,9 @@ pub struct Server {
     tls: Certificates,
     token: AdminToken,
     prune: Arc<Notify>,
+    cache: Cache,
     restoration: Option<Restoration>,
+    exports: Arc<ExportMeters>,
     // Removed when the server stops: its presence tells the command line where we listen.
     _server_file: ServerFile,
 }
@@ -78,6 +81,13 @@ struct Listeners {
     jobs: Option<TcpListener>,
     addresses: Addresses,
 }
+
+/// A part of a running server ended, which none does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a part of the server failed, so it ends; jobs that run go on, and the next start finds them"
+)]
+pub struct PartFailed;
 
 /// Where a server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +137,10 @@ impl Server {
     }
 
     /// Serves until `shutdown` turns true: then takes nothing new, finishes answering, and leaves jobs running.
-    pub async fn run(mut self, shutdown: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// [`PartFailed`]: it ended before, since a part of it did; whoever started it should start it again.
+    pub async fn run(mut self, shutdown: watch::Receiver<bool>) -> Result<(), PartFailed> {
         let config = self.settings.config.get();
         let labelboxes = self.settings.labelboxes.clone();
         let mut actors = JoinSet::new();
@@ -145,11 +158,20 @@ impl Server {
         let retention =
             Retention::new(store, jobs_dir.clone(), self.settings.config.clone(), prune);
         actors.spawn(retention.run());
+        let exports = Arc::clone(&self.exports);
         let transfer = Transfer::new(transfer::Context {
             store: self.store.clone(),
             jobs_dir,
             labelboxes: labelboxes.clone(),
+            config: self.settings.config.clone(),
             room,
+            export_places: self.export_places(),
+            exports,
+            media: MediaSources {
+                reach: self.settings.reach.clone(),
+                proxy: config.server.media_proxy.clone(),
+                cache: self.cache.clone(),
+            },
         });
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();
@@ -162,15 +184,30 @@ impl Server {
         let grace = config.server.shutdown_grace + SHUTDOWN_SLACK;
         let mut stopping = shutdown.clone();
         let mut listening = self.listen(acceptors, shutdown);
-        tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => {}
+        let ended = tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => Ok(()),
             // An actor never ends by itself; without it the server would promise what it cannot keep.
-            _ = actors.join_next() => tracing::error!("a part of the server failed: the server ends here"),
-        }
+            _ = actors.join_next() => Err(PartFailed),
+        };
         let answered = async { while listening.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, answered).await.is_err() {
             tracing::warn!("some answers could not be finished in time");
         }
+        ended
+    }
+
+    /// By executor, how many of its jobs may have their data, or be fetching it, before they have a slot.
+    fn export_places(&self) -> BTreeMap<String, u32> {
+        let config = self.settings.config.get();
+        let executors = config.executors.iter();
+        executors
+            .map(|one| {
+                (
+                    one.name.clone(),
+                    one.max_running.saturating_add(one.export_ahead),
+                )
+            })
+            .collect()
     }
 
     fn listen(
@@ -200,7 +237,7 @@ impl Server {
         let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
         let visits = Arc::<Visits>::default();
         let labelbox = labelbox_routes(Door {
-            workspaces: self.settings.routes,
+            workspaces: self.settings.routes.clone(),
             access: self.settings.access,
             intake,
             limits: body,
@@ -217,9 +254,11 @@ impl Server {
             config: self.settings.config,
             slots: slots.collect(),
             visits,
+            routes: self.settings.routes,
             room: self.scheduling.room.clone(),
             labelboxes: self.settings.labelboxes,
             prune: self.prune,
+            exports: self.exports,
             token: self.token,
         };
         let admin = admin_routes(admin, body);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::StartError;
 use crate::{
     config::{Access, Config, Current, ExecutorEntry, ServerConfig},
+    downloads::Reach,
     http::labelbox::WorkspaceRoutes,
     labelbox::Labelbox,
     recording::Recorder,
@@ -17,6 +18,7 @@ use crate::{
 pub struct Settings {
     pub(super) config: Current<Config>,
     pub(super) access: Current<Access>,
+    pub(super) reach: Current<Reach>,
     pub(super) routes: Current<Vec<WorkspaceRoutes>>,
     pub(super) labelboxes: Current<BTreeMap<String, Labelbox>>,
     pub(super) secrets: Current<Secrets>,
@@ -26,10 +28,11 @@ pub struct Settings {
 impl Settings {
     /// Reads the secrets that `config` refers to.
     pub(super) fn new(config: Config) -> Result<Self, StartError> {
-        let (routes, secrets) = workspaces(&config)?;
+        let (routes, secrets) = workspaces(&config, &[])?;
         Ok(Self {
-            labelboxes: Current::new(labelboxes(&config, None)),
+            labelboxes: Current::new(labelboxes(&config, None, &BTreeMap::new())),
             access: Current::new(config.server.access.clone()),
+            reach: Current::new(Reach::of(&config)),
             routes: Current::new(routes),
             secrets: Current::new(secrets),
             config: Current::new(config),
@@ -39,7 +42,7 @@ impl Settings {
 
     /// Has all that is exchanged with Labelbox kept from now on.
     pub(super) fn record(&mut self, recorder: Recorder) {
-        let labelboxes = labelboxes(&self.config.get(), Some(&recorder));
+        let labelboxes = labelboxes(&self.config.get(), Some(&recorder), &self.labelboxes.get());
         self.labelboxes.replace(labelboxes);
         self.recorder = Some(recorder);
     }
@@ -52,11 +55,12 @@ impl Settings {
     /// [`StartError::Secret`]: a webhook secret cannot be read; nothing was taken over.
     pub fn replace(&self, mut config: Config) -> Result<Vec<String>, StartError> {
         let old = self.config.get();
-        let (routes, secrets) = workspaces(&config)?;
+        let (routes, secrets) = workspaces(&config, &self.routes.get())?;
         let kept = keep_fixed(&old, &mut config);
-        self.labelboxes
-            .replace(labelboxes(&config, self.recorder.as_ref()));
+        let labelboxes = labelboxes(&config, self.recorder.as_ref(), &self.labelboxes.get());
+        self.labelboxes.replace(labelboxes);
         self.access.replace(config.server.access.clone());
+        self.reach.replace(Reach::of(&config));
         self.routes.replace(routes);
         self.secrets.replace(secrets);
         self.config.replace(config);
@@ -88,6 +92,9 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         body_timeout,
         max_connections,
         shutdown_grace,
+        media_proxy,
+        media_cache,
+        media_cache_size,
     );
     let changed = |ours: &[ExecutorEntry], theirs: &[ExecutorEntry]| {
         let alike = |one: &ExecutorEntry| theirs.iter().any(|other| one.says_the_same(other));
@@ -103,8 +110,12 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
     kept
 }
 
-/// The routes of each workspace, and all secrets that must never be seen in a job's words.
-fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartError> {
+/// The routes of each workspace, whose secrets go on from when they last signed for `earlier` ones, and all secrets that
+/// must never be seen in a job's words.
+fn workspaces(
+    config: &Config,
+    earlier: &[WorkspaceRoutes],
+) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartError> {
     let (mut routes, mut all) = (Vec::new(), Secrets::default());
     for workspace in &config.workspaces {
         let unreadable = |source| StartError::Secret {
@@ -127,20 +138,32 @@ fn workspaces(config: &Config) -> Result<(Vec<WorkspaceRoutes>, Secrets), StartE
                 "the API key cannot be read: {error}"
             ),
         }
-        routes.push(WorkspaceRoutes::new(
-            workspace,
-            &config.models,
-            WebhookSecrets::new(secrets),
-        ));
+        let secrets = WebhookSecrets::new(secrets);
+        let before = earlier.iter().find(|other| other.name() == workspace.name);
+        let secrets = match before {
+            Some(before) => secrets.remembering(before.secrets()),
+            None => secrets,
+        };
+        routes.push(WorkspaceRoutes::new(workspace, &config.models, secrets));
     }
     Ok((routes, all))
 }
 
-/// One client a workspace.
-fn labelboxes(config: &Config, recorder: Option<&Recorder>) -> BTreeMap<String, Labelbox> {
+/// One client a workspace, which counts on from where the `earlier` one has got: reading the settings again makes no
+/// more calls than were allowed.
+fn labelboxes(
+    config: &Config,
+    recorder: Option<&Recorder>,
+    earlier: &BTreeMap<String, Labelbox>,
+) -> BTreeMap<String, Labelbox> {
     let timeout = config.reporting.timeout;
     let client = |workspace: &crate::config::Workspace| {
-        let labelbox = Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout);
+        let labelbox = Labelbox::new(&workspace.endpoint, workspace.api_key.clone(), timeout)
+            .limited_to(workspace.requests_per_minute, earlier.get(&workspace.name));
+        let labelbox = match earlier.get(&workspace.name) {
+            Some(earlier) => labelbox.counting_on_from(earlier),
+            None => labelbox,
+        };
         match recorder {
             Some(recorder) => labelbox.recorded_by(recorder.clone()),
             None => labelbox,

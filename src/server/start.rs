@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    config::{Config, Current, ExecutorEntry, Mistake, SecretError, TlsFiles},
+    config::{Config, Current, ExecutorEntry, Mistake, SecretError, ServerConfig, TlsFiles},
     disk::Room,
     executor::{Registry, never_fitting, never_heard},
     http::{
@@ -23,6 +23,7 @@ use crate::{
     process,
     scheduler::{Context, Engine, Mirroring},
     store::{OpenError, Store, StoreError},
+    transfer::files::Cache,
 };
 
 /// Why a server cannot start.
@@ -103,6 +104,7 @@ impl Server {
         let server_file = ServerFile::write(&config.server.state_dir, &info)
             .map_err(folder(config.server.state_dir.clone()))?;
         forget_old_clocks(&store, &config).await?;
+        store.doubt_reports_under_way(Timestamp::now()).await?;
         let restoration = Restoration::begin(&store, &jobs_dir).await?;
         let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
         let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));
@@ -128,7 +130,9 @@ impl Server {
             tls,
             token,
             prune: Arc::default(),
+            cache: media_cache(&config.server),
             restoration,
+            exports: Arc::default(),
             _server_file: server_file,
         })
     }
@@ -138,6 +142,14 @@ async fn load(files: Option<TlsFiles>) -> Result<Option<Tls>, StartError> {
     let Some(files) = files else { return Ok(None) };
     let loaded = tokio::task::spawn_blocking(move || Tls::load(files)).await;
     Ok(Some(loaded.map_err(|_| StoreError::Panicked)??))
+}
+
+fn media_cache(server: &ServerConfig) -> Cache {
+    Cache::new(
+        &server.media_cache,
+        server.media_cache_size,
+        server.min_free,
+    )
 }
 
 /// The engines of the file; what is doubtful in it is told in the log.

@@ -4,7 +4,13 @@
 
 mod diagnosis;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
+
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use sha1::Sha1;
 
 use crate::config::Secret;
@@ -16,7 +22,12 @@ pub const SIGNATURE_HEADER: &str = "x-hub-signature";
 #[derive(Debug, Clone)]
 pub struct WebhookSecrets {
     secrets: Vec<Secret>,
+    /// When each last signed, in milliseconds since 1970.
+    uses: Vec<Arc<AtomicI64>>,
 }
+
+/// Of a secret that has signed nothing.
+const NEVER: i64 = i64::MIN;
 
 /// Why a signature is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +49,39 @@ impl WebhookSecrets {
     /// Takes the secrets, the current one first.
     #[must_use]
     pub fn new(secrets: Vec<Secret>) -> Self {
-        Self { secrets }
+        let never = |_| Arc::new(AtomicI64::new(NEVER));
+        let uses = secrets.iter().map(never).collect();
+        Self { secrets, uses }
+    }
+
+    /// The same secrets; those that are also among `earlier` go on from when they last signed there, wherever they
+    /// stood in the list.
+    #[must_use]
+    pub fn remembering(mut self, earlier: &Self) -> Self {
+        for (secret, uses) in self.secrets.iter().zip(&mut self.uses) {
+            let before = earlier.secrets.iter().position(|other| other == secret);
+            if let Some(before) = before.and_then(|index| earlier.uses.get(index)) {
+                *uses = Arc::clone(before);
+            }
+        }
+        self
+    }
+
+    /// Notes that the secret of that number signed a request.
+    pub fn note_use(&self, index: usize, now: Timestamp) {
+        if let Some(uses) = self.uses.get(index) {
+            uses.store(now.as_millisecond(), Relaxed);
+        }
+    }
+
+    /// When each last signed since the start, in their order: which one can be dropped.
+    #[must_use]
+    pub fn last_uses(&self) -> Vec<Option<Timestamp>> {
+        let at = |uses: &Arc<AtomicI64>| match uses.load(Relaxed) {
+            NEVER => None,
+            at => Timestamp::from_millisecond(at).ok(),
+        };
+        self.uses.iter().map(at).collect()
     }
 
     /// The secrets themselves, the current one first.

@@ -30,6 +30,8 @@ pub struct NewJob {
     pub model_run_id: ModelRunId,
     /// Labelbox's model, where the request named it.
     pub model_id: Option<String>,
+    /// Train, or only upload what the parent has predicted.
+    pub kind: JobKind,
     /// The ended job that this one retries.
     pub parent: Option<JobId>,
     /// Who wants it.
@@ -145,7 +147,7 @@ impl NewJob {
             workspace: self.workspace.clone(),
             model_run_id: self.model_run_id.clone(),
             model_id: self.model_id.clone(),
-            kind: JobKind::Train,
+            kind: self.kind,
             parent: self.parent,
             actor: self.actor.clone(),
             entry: (*self.entry).clone(),

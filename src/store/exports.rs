@@ -45,7 +45,7 @@ impl Store {
             .await
     }
 
-    /// Jobs that export or upload and should be looked at by `now`.
+    /// Jobs that export or upload and should be looked at by `now`; first those that upload, whose steps are short.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -53,7 +53,7 @@ impl Store {
         self.read(move |connection| {
             let sql = format!(
                 "SELECT {JOB_COLUMNS} FROM jobs WHERE state IN ('exporting', 'uploading') \
-                 AND (next_check_at <= ?1 OR next_check_at > ?2) ORDER BY seq LIMIT ?3"
+                 AND (next_check_at <= ?1 OR next_check_at > ?2) ORDER BY state DESC, seq LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let found = statement.query_map((millis(now), too_far(now), limit), job_from_row)?;

@@ -13,13 +13,13 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::OpenError;
 
-/// How often the folder is looked at: somebody may have deleted it under us.
+/// How often folder and database are looked at: somebody may have deleted them under us.
 const WATCH_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long a lock that is held is asked for again.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The exit code when the folder is gone.
+/// The exit code when the folder or the database is gone.
 const EXIT_FOLDER_GONE: i32 = 71;
 
 /// A folder that is ours: nobody else takes its lock until this is dropped.
@@ -62,24 +62,20 @@ impl StateDir {
         Ok(Self { lock_path, lock })
     }
 
-    /// Ends the process when the folder is deleted or replaced while it is ours: what we acknowledge
-    /// would be lost.
-    pub(super) fn watch(this: &Arc<Self>) -> std::io::Result<()> {
+    /// Ends the process when the folder, or the database in it, is deleted or replaced while it is ours: what we
+    /// acknowledge would be lost.
+    pub(super) fn watch(this: &Arc<Self>, database: &Path) -> std::io::Result<()> {
         let folder: Weak<Self> = Arc::downgrade(this);
+        let (database, opened) = (database.to_owned(), identity(&fs::metadata(database)?));
         let thread = std::thread::Builder::new().name("state-dir-watch".to_owned());
         thread.spawn(move || {
             loop {
                 std::thread::sleep(WATCH_INTERVAL);
                 match folder.upgrade() {
                     None => return,
-                    Some(folder) if folder.is_there() => {}
-                    Some(folder) => {
-                        tracing::error!(
-                            "{} was deleted or replaced under this server; it ends here",
-                            folder.lock_path.display()
-                        );
-                        std::process::exit(EXIT_FOLDER_GONE);
-                    }
+                    Some(folder) if !folder.is_there() => end_without(&folder.lock_path),
+                    Some(_) if !is_same(&database, opened) => end_without(&database),
+                    Some(_) => {}
                 }
             }
         })?;
@@ -87,12 +83,26 @@ impl StateDir {
     }
 
     fn is_there(&self) -> bool {
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        match (self.lock.metadata(), fs::metadata(&self.lock_path)) {
-            (Ok(held), Ok(there)) => identity(held) == identity(there),
-            _ => false,
-        }
+        let held = self.lock.metadata();
+        held.is_ok_and(|held| is_same(&self.lock_path, identity(&held)))
     }
+}
+
+/// What a file is, whatever its name.
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn is_same(path: &Path, file: (u64, u64)) -> bool {
+    fs::metadata(path).is_ok_and(|there| identity(&there) == file)
+}
+
+fn end_without(path: &Path) -> ! {
+    tracing::error!(
+        "{} was deleted or replaced under this server; it ends here",
+        path.display()
+    );
+    std::process::exit(EXIT_FOLDER_GONE)
 }
 
 /// A server that was killed while it spawned a supervisor leaves its lock with that child until the child is a

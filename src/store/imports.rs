@@ -1,7 +1,7 @@
 //! The chunks of predictions that go to Labelbox: each is written ahead, so that a restart finds the import it began.
 
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::{
     Store, StoreError,
@@ -50,21 +50,51 @@ impl Store {
     /// When the store cannot commit.
     pub async fn save_imports(&self, job: &Job, rows: Vec<ImportRow>) -> Result<(), StoreError> {
         let seq = job.seq;
-        self.write(move |connection| {
-            let sql = "INSERT OR REPLACE INTO imports (job, chunk, name, lines, state, posted_at, refused, note) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let mut statement = connection.prepare_cached(sql)?;
-            for row in &rows {
-                let (lines, refused) = (whole(row.lines), row.refused.map(whole));
-                let (state, posted_at) = (row.state.as_str(), row.posted_at.map(millis));
-                statement.execute((
-                    seq, row.chunk, &row.name, lines, state, posted_at, refused, &row.note,
-                ))?;
+        self.write(move |connection| save(connection, seq, &rows))
+            .await
+    }
+
+    /// Notes how far a chunk is, with a line in the job's timeline if that is worth one. The job itself may have
+    /// changed meanwhile: what was sent was sent.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn record_import(
+        &self,
+        job: &Job,
+        row: ImportRow,
+        told: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (seq, noted) = (job.seq, row.clone());
+        let written = self.write(move |connection| {
+            save(connection, seq, std::slice::from_ref(&noted))?;
+            if let Some(told) = &told {
+                let sql =
+                    "INSERT INTO timeline (job, at, event, detail) VALUES (?1, ?2, 'import', ?3)";
+                let mut statement = connection.prepare_cached(sql)?;
+                statement.execute((seq, millis(now), told))?;
             }
             Ok(())
-        })
-        .await
+        });
+        written.await?;
+        self.meters.count_import(&row);
+        Ok(())
     }
+}
+
+fn save(connection: &Connection, seq: i64, rows: &[ImportRow]) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO imports (job, chunk, name, lines, state, posted_at, refused, note) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let mut statement = connection.prepare_cached(sql)?;
+    for row in rows {
+        let (lines, refused) = (whole(row.lines), row.refused.map(whole));
+        let (state, posted_at) = (row.state.as_str(), row.posted_at.map(millis));
+        statement.execute((
+            seq, row.chunk, &row.name, lines, state, posted_at, refused, &row.note,
+        ))?;
+    }
+    Ok(())
 }
 
 fn import_from_row(row: &Row<'_>) -> rusqlite::Result<ImportRow> {

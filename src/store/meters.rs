@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
-use super::{Store, StoreError, rows::time};
+use super::{ImportRow, Store, StoreError, rows::time};
 use crate::{
-    job::{Cause, Job, JobState},
+    job::{Cause, ImportState, Job, JobState},
     meters::{Counters, Durations},
 };
 
@@ -16,11 +16,33 @@ use crate::{
 pub struct StoreMeters {
     /// How long transactions took, from their begin to the end of their commit.
     pub commits: Durations,
+    /// Imports by how they ended.
+    pub imports: Counters<&'static str>,
+    /// Predictions by what became of them.
+    pub predictions: Counters<&'static str>,
     /// Ended jobs: model, state, cause.
     pub ended: Counters<(String, JobState, Option<Cause>)>,
 }
 
 impl StoreMeters {
+    pub(super) fn count_import(&self, row: &ImportRow) {
+        match row.state {
+            ImportState::Finished => {
+                let refused = row.refused.unwrap_or_default();
+                self.imports.add("finished");
+                self.count_predictions("imported", row.lines.saturating_sub(refused));
+                self.count_predictions("refused", refused);
+            }
+            ImportState::Failed => self.imports.add("failed"),
+            ImportState::Frozen | ImportState::Posting | ImportState::Posted => {}
+        }
+    }
+
+    /// Counts what became of so many predictions.
+    pub fn count_predictions(&self, outcome: &'static str, count: u64) {
+        self.predictions.add_many(outcome, count);
+    }
+
     pub(super) fn count_if_ended(&self, job: &Job) {
         if job.state.is_terminal() {
             self.ended

@@ -111,7 +111,7 @@ impl Store {
                 source,
             })?;
         let (changes, meters) = (watch::Sender::new(0), Arc::<StoreMeters>::default());
-        let writer = StateDir::watch(&folder).and_then(|()| {
+        let writer = StateDir::watch(&folder, &file).and_then(|()| {
             let checkpointer = Checkpointer::start(&file, Arc::clone(&folder))?;
             let told = (changes.clone(), Arc::clone(&meters));
             Writer::start(connection, checkpointer, told, folder)

@@ -1,16 +1,20 @@
 //! The queue: which jobs are due, which get a free slot, which have waited too long.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
     Store, StoreError,
+    exports::forget,
     jobs::apply_all,
     rows::{JOB_COLUMNS, job_from_row, millis, to_json, too_far},
 };
-use crate::job::{Cause, Change, Job, Stop};
+use crate::{
+    config::Export,
+    job::{Cause, Change, Job, Stop},
+};
 
 /// What an executor has to give.
 #[derive(Debug, Clone)]
@@ -92,7 +96,8 @@ impl Store {
     }
 
     /// Moves queued jobs of an executor into its free slots, first come first served: each gets the
-    /// devices it asked for, and is `submitting` when this returns.
+    /// devices it asked for, and is `submitting` when this returns. One whose data has become too old has it fetched
+    /// again instead.
     ///
     /// # Errors
     /// When the store cannot commit.
@@ -227,6 +232,11 @@ fn fill_slots(
         let Some(devices) = fitting_devices(&job, &running, slots.devices.as_deref()) else {
             continue;
         };
+        if is_stale(&job, now) {
+            forget(connection, job.seq)?;
+            apply_all(connection, job, &[Change::Export], now)?;
+            continue;
+        }
         let submit = Change::Submit {
             devices,
             boot_id: slots.boot_id.clone(),
@@ -236,6 +246,14 @@ fn fill_slots(
         pulled.push(job);
     }
     Ok(pulled)
+}
+
+/// Whether the job's data is too old to be used: addresses in it may hold no longer, labels may have changed.
+fn is_stale(job: &Job, now: Timestamp) -> bool {
+    let most = job.entry.export.as_ref().and_then(Export::max_age);
+    let age = job.exported_at.map(|at| now.duration_since(at));
+    age.zip(most)
+        .is_some_and(|(age, most)| Duration::try_from(age).is_ok_and(|age| age > most))
 }
 
 /// The devices this job would get, or none if it does not fit beside those that run.

@@ -1,7 +1,7 @@
 //! Finals that are read back, because an older update may have overtaken them.
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     Delivery, Store, StoreError,
@@ -63,7 +63,11 @@ impl Store {
         self.write(move |connection| {
             let sql = "UPDATE runs SET read_back_at = NULL, ambiguous_at = NULL WHERE workspace = ?1 AND model_run_id = ?2";
             connection.prepare_cached(sql)?.execute((&read.workspace, read.model_run_id.as_str()))?;
-            if again && let Some(job) = super::jobs::by_id(connection, read.job)? {
+            // A new job of the run may have told something since: the final is no longer the last word.
+            if again
+                && is_last_word(connection, &read)?
+                && let Some(job) = super::jobs::by_id(connection, read.job)?
+            {
                 owe(connection, &job, &read.report, now)?;
             }
             Ok(())
@@ -94,6 +98,23 @@ impl Store {
         .await
     }
 
+    /// Doubts what may have been under way when the last server was killed: whatever is owed and no final may be
+    /// applied late, behind a final that this server sends.
+    ///
+    /// # Errors
+    /// When the store cannot commit.
+    pub async fn doubt_reports_under_way(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            let sql = "INSERT INTO runs (workspace, model_run_id, ambiguous_at) \
+                       SELECT DISTINCT j.workspace, j.model_run_id, ?1 FROM reports r JOIN jobs j ON j.seq = r.job \
+                       WHERE r.state = 'owed' AND NOT r.final \
+                       ON CONFLICT (workspace, model_run_id) DO UPDATE SET ambiguous_at = excluded.ambiguous_at";
+            connection.execute(sql, [millis(now)])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// When a request of ours for this run may last have been lost on its way, if lately.
     ///
     /// # Errors
@@ -110,4 +131,15 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether nothing came after this report of its run, and no job that will tell more.
+fn is_last_word(connection: &Connection, read: &Delivery) -> Result<bool, StoreError> {
+    let sql = "SELECT max(r.id) FROM jobs j JOIN reports r ON r.job = j.seq \
+               WHERE j.workspace = ?1 AND j.model_run_id = ?2";
+    let run = (&read.workspace, read.model_run_id.as_str());
+    let last: Option<i64> = connection
+        .prepare_cached(sql)?
+        .query_row(run, |row| row.get(0))?;
+    Ok(last.is_some() && last == read.rows.last().copied())
 }

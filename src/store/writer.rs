@@ -36,7 +36,7 @@ pub(super) struct Writer {
 trait Write: Send {
     /// Runs the closure; false when it failed, and so must have no part in what is committed.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Tells the caller, once and for all.
+    /// Tells the caller, once and for all, what became of the transaction.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -60,9 +60,11 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let result = match committed {
-            Ok(()) => self.result.unwrap_or(Err(StoreError::Panicked)),
-            Err(error) => Err(error),
+        // Its own reason says more than what became of the transaction for it.
+        let result = match self.result {
+            Some(Ok(value)) => committed.map(|()| value),
+            Some(Err(error)) => Err(error),
+            None => Err(committed.err().unwrap_or(StoreError::Panicked)),
         };
         // A caller that no longer waits has lost its connection; the write stands all the same.
         let _ = self.reply.send(result);
@@ -152,7 +154,10 @@ fn commit_together(connection: &Connection, mut batch: Vec<Box<dyn Write>>) {
         Err(_) if batch.len() > 1 => batch
             .into_iter()
             .for_each(|write| commit_together(connection, vec![write])),
-        Err(Undone::Closure) => batch.into_iter().for_each(|write| write.answer(Ok(()))),
+        Err(Undone::Closure) => batch.into_iter().for_each(|write| {
+            let undone = StoreError::Unavailable("the transaction was undone".to_owned());
+            write.answer(Err(undone));
+        }),
         Err(Undone::Sql(error)) => batch
             .into_iter()
             .for_each(|write| write.answer(Err(StoreError::from_sql(&error)))),
@@ -206,7 +211,7 @@ fn fail_stop(reason: &str) -> ! {
 
 #[cfg(test)]
 mod tests {
-    //! From outside no closure can be made to panic.
+    //! From outside no closure can be made to panic, and no disk to be full for one of a batch alone.
 
     use std::{path::Path, time::Duration};
 
@@ -224,10 +229,22 @@ mod tests {
         Writer::start(connection, checkpointer, told, own).expect("a thread")
     }
 
+    /// How the writes of one batch ended, and what is in the table.
+    type Ended = (Vec<Result<(), StoreError>>, Vec<i64>);
+
     /// Writes 0 to 9 as one batch; 5 writes first, and then fails as `fail` does.
-    async fn write_ten(fail: fn() -> StoreError) -> (Vec<Result<(), StoreError>>, Vec<i64>) {
+    async fn write_ten(
+        fail: impl Fn(&Connection) -> Result<(), StoreError> + Copy + Send + 'static,
+    ) -> Ended {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let writer = writer(folder.path());
+        write_ten_with(&writer, fail).await
+    }
+
+    async fn write_ten_with(
+        writer: &Writer,
+        fail: impl Fn(&Connection) -> Result<(), StoreError> + Copy + Send + 'static,
+    ) -> Ended {
         let busy = writer.write(|_| {
             // The ten are waiting when this is over, so they are one batch.
             std::thread::sleep(Duration::from_millis(300));
@@ -236,7 +253,7 @@ mod tests {
         let writes = (0..10).map(|x| {
             writer.write(move |connection| {
                 connection.execute("INSERT INTO t VALUES (?1)", [x])?;
-                if x == 5 { Err(fail()) } else { Ok(()) }
+                if x == 5 { fail(connection) } else { Ok(()) }
             })
         });
         let (_, results) = tokio::join!(busy, futures_util::future::join_all(writes));
@@ -285,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closure_that_panics_takes_nothing_of_its_batch_with_it() {
-        let (results, rows) = write_ten(|| panic!("a bug")).await;
+        let (results, rows) = write_ten(|_| panic!("a bug")).await;
         assert_eq!(results[5], Err(StoreError::Panicked));
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
         assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
@@ -293,9 +310,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_closure_that_fails_after_it_wrote_leaves_nothing_behind() {
-        let (results, rows) = write_ten(|| StoreError::Stale).await;
+        let (results, rows) = write_ten(|_| Err(StoreError::Stale)).await;
         assert_eq!(results[5], Err(StoreError::Stale));
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
         assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+    }
+
+    /// SQLite undoes the whole transaction then, and would run what follows outside of any.
+    #[tokio::test]
+    async fn a_disk_that_is_full_in_the_middle_of_a_batch_refuses_only_what_does_not_fit() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let writer = writer(folder.path());
+        let bound = |pages: u32| {
+            writer.write(move |connection| {
+                let pragma = format!("PRAGMA max_page_count = {pages}");
+                Ok(connection.query_row(&pragma, [], |_| Ok(()))?)
+            })
+        };
+        bound(20).await.expect("a bound");
+        let too_much = |connection: &Connection| {
+            connection.execute("INSERT INTO t VALUES (zeroblob(200000))", [])?;
+            Ok(())
+        };
+        let (results, rows) = write_ten_with(&writer, too_much).await;
+        let full = Err(StoreError::Unavailable("the disk is full".to_owned()));
+        assert_eq!(results[5], full);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
+        assert_eq!(rows, [0, 1, 2, 3, 4, 6, 7, 8, 9]);
+        bound(1000).await.expect("room");
+        let fits = writer.write(move |connection| too_much(connection)).await;
+        assert_eq!(fits, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_closure_that_hides_a_full_disk_is_not_believed() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let writer = writer(folder.path());
+        let hidden = writer.write(|connection| {
+            connection.query_row("PRAGMA max_page_count = 20", [], |_| Ok(()))?;
+            let full = connection.execute("INSERT INTO t VALUES (zeroblob(200000))", []);
+            assert!(full.is_err());
+            Ok(())
+        });
+        assert!(matches!(hidden.await, Err(StoreError::Unavailable(_))));
     }
 }

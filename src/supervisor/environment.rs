@@ -28,13 +28,15 @@ pub(super) fn variables(dir: &AttemptDir, request: &Request) -> Vec<(String, OsS
 
 fn paths(dir: &AttemptDir) -> Vec<(String, OsString)> {
     let data = |name: &str| dir.data().join(name);
-    let named: [(&str, PathBuf); 13] = [
+    let named: [(&str, PathBuf); 15] = [
         ("TRAINHOOK_JOB_DIR", dir.path().to_owned()),
         ("TRAINHOOK_REQUEST_FILE", dir.request()),
         ("TRAINHOOK_DATA_DIR", dir.data()),
         ("TRAINHOOK_TRAINING_FILE", data("training.ndjson")),
         ("TRAINHOOK_VALIDATION_FILE", data("validation.ndjson")),
         ("TRAINHOOK_TEST_FILE", data("test.ndjson")),
+        ("TRAINHOOK_UNASSIGNED_FILE", data("unassigned.ndjson")),
+        ("TRAINHOOK_ONTOLOGY_FILE", data("ontology.json")),
         ("TRAINHOOK_OUT_DIR", dir.out()),
         ("TRAINHOOK_CHECKPOINT_DIR", dir.checkpoint()),
         ("TRAINHOOK_EVENTS_FILE", dir.events()),

@@ -13,6 +13,7 @@ use std::{
 use rustix::fs::OFlags;
 use tokio::{sync::oneshot, time::timeout};
 
+use super::complain;
 use crate::job_dir::{AttemptDir, LOG_PARTS_KEPT, log_part_name, log_part_room};
 
 /// After a failed write, what comes within this is dropped without another try.
@@ -25,6 +26,10 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes read at once: what a pipe holds.
 const READ_SIZE: usize = 64 * 1024;
 
+/// Bytes kept in memory of what could not be written: the reason of a failure stands at the end, and a full disk may
+/// be that reason.
+const UNWRITTEN_KEPT: usize = 16 * 1024;
+
 /// Writes the log's files: the beginning up to half of the limit, then parts of a quarter each, of
 /// which the newest two stay.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub(super) struct LogWriter {
     /// Everything that the command wrote so far, kept or not.
     total: u64,
     dropped: u64,
+    /// The end of what could not be written since something could.
+    unwritten: Vec<u8>,
     open: Option<OpenPart>,
     parts: VecDeque<PathBuf>,
     failed_at: Option<Instant>,
@@ -55,6 +62,7 @@ impl LogWriter {
             limit,
             total: 0,
             dropped: 0,
+            unwritten: Vec::new(),
             open: None,
             parts: VecDeque::new(),
             failed_at: None,
@@ -72,12 +80,19 @@ impl LogWriter {
                 Err(error) => {
                     self.give_up_part(&error);
                     self.dropped += bytes.len() as u64;
+                    self.remember(bytes);
                     bytes.len()
                 }
             };
             self.total += written as u64;
             bytes = &bytes[written..];
         }
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        self.unwritten.extend_from_slice(bytes);
+        let surplus = self.unwritten.len().saturating_sub(UNWRITTEN_KEPT);
+        self.unwritten.drain(..surplus);
     }
 
     fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -98,6 +113,7 @@ impl LogWriter {
         part.room -= written as u64;
         part.is_empty &= written == 0;
         self.failed_at = None;
+        self.unwritten.clear();
         Ok(written)
     }
 
@@ -135,7 +151,9 @@ impl LogWriter {
             return;
         }
         self.failed_at = Some(Instant::now());
-        eprintln!("the log cannot be written, its lines are dropped: {error}");
+        complain(format_args!(
+            "the log cannot be written, its lines are dropped: {error}"
+        ));
         if let Some(part) = self.open.take().filter(|part| part.is_empty) {
             self.parts.retain(|path| *path != part.path);
             // What cannot be removed is an empty file.
@@ -152,8 +170,8 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Reads `output` to its end on a thread of its own, so that neither a slow disk nor a chatty command
-/// delays a wish to stop. The receiver hears when all is read.
-pub(super) fn drain(mut output: PipeReader, mut log: LogWriter) -> oneshot::Receiver<()> {
+/// delays a wish to stop. The receiver hears when all is read, and gets the end of what could not be written.
+pub(super) fn drain(mut output: PipeReader, mut log: LogWriter) -> oneshot::Receiver<Vec<u8>> {
     let (done, drained) = oneshot::channel();
     thread::spawn(move || {
         let mut buffer = vec![0; READ_SIZE];
@@ -163,23 +181,34 @@ pub(super) fn drain(mut output: PipeReader, mut log: LogWriter) -> oneshot::Rece
                 Ok(length) => log.append(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    eprintln!("the command's output cannot be read any more: {error}");
+                    complain(format_args!(
+                        "the command's output cannot be read any more: {error}"
+                    ));
                     break;
                 }
             }
         }
         if log.dropped > 0 {
-            eprintln!("{} bytes of the log were dropped", log.dropped);
+            complain(format_args!(
+                "{} bytes of the log were dropped",
+                log.dropped
+            ));
         }
         // Nobody waits any more if it took too long.
-        let _ = done.send(());
+        let _ = done.send(log.unwritten);
     });
     drained
 }
 
-/// Returns when the log holds everything, or its time is up.
-pub(super) async fn wait_until_drained(drained: oneshot::Receiver<()>) {
-    if timeout(DRAIN_PATIENCE, drained).await.is_err() {
-        eprintln!("the command's output is still open although all its processes are gone");
+/// Returns when the log holds everything that could be written, or its time is up; answers the end of the rest.
+pub(super) async fn wait_until_drained(drained: oneshot::Receiver<Vec<u8>>) -> Vec<u8> {
+    match timeout(DRAIN_PATIENCE, drained).await {
+        Ok(unwritten) => unwritten.unwrap_or_default(),
+        Err(_) => {
+            complain(format_args!(
+                "the command's output is still open although all its processes are gone"
+            ));
+            Vec::new()
+        }
     }
 }

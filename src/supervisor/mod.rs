@@ -4,6 +4,8 @@
 //! One supervisor lives for one attempt. Everything goes through the attempt's folder, so that no
 //! server has to be there while it works.
 
+#![deny(clippy::print_stderr)]
+
 mod command;
 mod environment;
 mod heartbeat;
@@ -18,7 +20,13 @@ mod stub;
 mod sweep;
 mod watch;
 
-use std::{collections::BTreeMap, io, path::Path, process::ExitStatus};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+    path::Path,
+    process::ExitStatus,
+};
 
 use jiff::Timestamp;
 use rustix::{
@@ -136,6 +144,11 @@ fn event_loop() -> Result<(Runtime, Signals), SuperviseError> {
     Ok((runtime, signals))
 }
 
+/// Says it in `supervisor.log`. That may be on a full disk, which must not end us: `eprintln!` would panic.
+pub fn complain(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Out of the session of whoever started us, so that neither its terminal nor its end touches us.
 fn isolate() -> io::Result<()> {
     // Refused to a leader of a process group; then the session is not ours and is left alone.
@@ -165,6 +178,7 @@ fn run(runtime: &Runtime, work: &Work<'_>, signals: Signals) -> End {
                     && oom_kills.as_ref().is_some_and(OomKills::grew),
                 status: ended.status,
                 stop: ended.stop,
+                unlogged: ended.unlogged,
             },
             Err(error) => End::NotStarted(error),
         },
@@ -178,6 +192,8 @@ struct Lived {
     status: Option<ExitStatus>,
     stop: Option<StopCause>,
     killed_by_us: bool,
+    /// The end of its output that the log could not take.
+    unlogged: Vec<u8>,
 }
 
 impl Lived {
@@ -196,9 +212,9 @@ async fn live(work: &Work<'_>, signals: Signals, prepared: Prepared<'_>) -> Resu
     let (mut child, output) = prepared.spawn()?;
     let drained = log::drain(output, log);
     let heartbeat = heartbeat::start(dir, child.id());
-    let lived = watch::until_it_ends(dir, request, signals, &mut child).await;
+    let mut lived = watch::until_it_ends(dir, request, signals, &mut child).await;
     sweep::until_nothing_is_left(request.launch_id).await;
-    log::wait_until_drained(drained).await;
+    lived.unlogged = log::wait_until_drained(drained).await;
     heartbeat.abort();
     Ok(lived)
 }

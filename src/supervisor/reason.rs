@@ -15,10 +15,13 @@ const TAIL_LIMIT: u64 = 64 * 1024;
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
 /// The reason, from the most deliberate source to the least: `out/failure`, torch's error file, the
-/// last Python exception in the log, the last line of the log.
-pub(super) fn find_reason(dir: &AttemptDir) -> Option<String> {
+/// last Python exception in the log, the last line of the log; `unlogged` is what the log could not take at its end.
+pub(super) fn find_reason(dir: &AttemptDir, unlogged: &[u8]) -> Option<String> {
     let reason = told(dir).or_else(|| by_torch(dir)).or_else(|| {
-        let tail = dir.log_tail(TAIL_LIMIT).ok()?.bytes;
+        let mut tail = dir
+            .log_tail(TAIL_LIMIT)
+            .map_or_else(|_| Vec::new(), |tail| tail.bytes);
+        tail.extend_from_slice(unlogged);
         let lines: Vec<String> = text(&tail).split('\n').map(plain_line).collect();
         exception(&lines).or_else(|| last_words(&lines))
     })?;

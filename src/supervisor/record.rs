@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use uuid::Uuid;
 
-use super::{reason::find_reason, watch::StopCause};
+use super::{complain, reason::find_reason, watch::StopCause};
 use crate::{
     backoff::Backoff,
     job_dir::{AttemptDir, ExitRecord, Request, files},
@@ -48,6 +48,8 @@ pub(super) enum End {
         status: Option<ExitStatus>,
         stop: Option<StopCause>,
         out_of_memory: bool,
+        /// The end of its output that the log could not take.
+        unlogged: Vec<u8>,
     },
 }
 
@@ -92,6 +94,7 @@ impl End {
                 status,
                 stop,
                 out_of_memory,
+                unlogged,
             } => {
                 record.code = status.and_then(|status| status.code());
                 record.signal = status.and_then(|status| status.signal());
@@ -99,7 +102,7 @@ impl End {
                 record.run_timeout = stop == Some(StopCause::RunTimeout);
                 record.out_of_memory = out_of_memory;
                 let failed = record.code != Some(0);
-                record.reason = failed.then(|| find_reason(dir)).flatten();
+                record.reason = failed.then(|| find_reason(dir, &unlogged)).flatten();
             }
         }
         record
@@ -136,7 +139,11 @@ impl RecordSlot {
     pub(super) fn reserve(dir: &AttemptDir) -> Self {
         let draft = dir.path().join(".exit.json.reserved");
         let file = reserve(&draft)
-            .inspect_err(|error| eprintln!("no room could be reserved for exit.json: {error}"))
+            .inspect_err(|error| {
+                complain(format_args!(
+                    "no room could be reserved for exit.json: {error}"
+                ));
+            })
             .ok();
         Self { draft, file }
     }
@@ -160,7 +167,9 @@ impl RecordSlot {
                 return Err(error);
             }
             failures += 1;
-            eprintln!("cannot write exit.json, trying again: {error}");
+            complain(format_args!(
+                "cannot write exit.json, trying again: {error}"
+            ));
             thread::sleep(WRITE_BACKOFF.delay(failures));
         }
     }
@@ -196,7 +205,10 @@ fn sync_outputs(dir: &AttemptDir) {
             .and_then(|name| files::open_untrusted(dir.path(), name).ok()?);
         // A file that cannot be opened here cannot be read by the server either.
         if let Some(Err(error)) = file.map(|file| file.sync_all()) {
-            eprintln!("{} may not be on disk yet: {error}", name.display());
+            complain(format_args!(
+                "{} may not be on disk yet: {error}",
+                name.display()
+            ));
         }
     }
     // The folder's own entries; the same holds as for its files.

@@ -1,7 +1,9 @@
-//! The first moments of the command's process, before it becomes the program: it binds its life to the supervisor's.
+//! The first moments of the command's process, before it becomes the program: it binds its life to the supervisor's, and
+//! gives back what shields the server when memory runs out.
 
 use std::{
     ffi::OsString,
+    fs,
     io::{self, Write},
     os::unix::process::CommandExt,
     process::Command,
@@ -20,6 +22,7 @@ pub fn become_command(parent: u32, command: &[OsString]) -> u8 {
     let Some((program, arguments)) = command.split_first() else {
         return CANNOT_EXECUTE;
     };
+    leave_shield();
     let outcome = bind_to(parent).map(|()| Command::new(program).args(arguments).exec());
     let error = outcome.unwrap_or_else(|error| error);
     let program = program.to_string_lossy();
@@ -36,5 +39,16 @@ fn bind_to(parent: u32) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::other("its supervisor is gone"))
+    }
+}
+
+/// A service may be among the last that the kernel ends when memory runs out (`OOMScoreAdjust`); a training must not be,
+/// or the rest of the machine goes first.
+fn leave_shield() {
+    let own = "/proc/self/oom_score_adj";
+    let score = fs::read_to_string(own).unwrap_or_default();
+    if score.trim().parse().is_ok_and(|score: i32| score < 0) {
+        // Where that is refused, the kernel still chooses by size.
+        let _ = fs::write(own, "0");
     }
 }

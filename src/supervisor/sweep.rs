@@ -8,6 +8,7 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
+use super::complain;
 use crate::{
     job::LaunchId,
     process::{self, ProcessId, Session, Signal},
@@ -42,7 +43,9 @@ fn sweep(launch_id: LaunchId) {
         if complained.elapsed() >= COMPLAINT_INTERVAL {
             complained = Instant::now();
             let pids: Vec<u32> = left.iter().map(|process| process.pid).collect();
-            eprintln!("waiting for killed processes to be gone: {pids:?}");
+            complain(format_args!(
+                "waiting for killed processes to be gone: {pids:?}"
+            ));
         }
         thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);

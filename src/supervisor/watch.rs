@@ -74,7 +74,7 @@ pub(super) async fn until_it_ends(
             biased;
             status = child.wait() => {
                 let status = status.ok();
-                return Lived { status, stop, killed_by_us };
+                return Lived { status, stop, killed_by_us, unlogged: Vec::new() };
             }
             (cause, grace) = &mut wish, if stop.is_none() => {
                 stop = Some(cause);

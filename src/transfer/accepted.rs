@@ -1,16 +1,19 @@
 //! The first step: Labelbox is asked whether the run exists and belongs to the model that was named, and the job
-//! directory is laid out on disk.
+//! directory is laid out on disk; the run's own config settles the hyper-parameters.
 
-use super::{Transfer, steps::Later};
+use serde_json::{Map, Value};
+
+use super::{Transfer, steps::Later, upload};
 use crate::{
-    job::{Cause, Change, Job},
+    config::Settled,
+    job::{Cause, Change, Job, JobKind},
     job_dir::{JobDir, JobRecord},
     store::StoreError,
 };
 
 /// What Labelbox says of a job's run.
 enum Answer {
-    Fine,
+    Fine(Settled),
     /// The run cannot be trained; a sentence for people.
     No(String),
     /// Ask again.
@@ -18,18 +21,23 @@ enum Answer {
 }
 
 pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError> {
-    let change = match ask_labelbox(transfer, &job).await {
+    let changes = match ask_labelbox(transfer, &job).await {
         Answer::Later(later) => return transfer.try_again(job, later).await,
-        Answer::No(message) => Change::Fail {
+        Answer::No(message) => vec![Change::Fail {
             cause: Cause::Preflight,
             message,
-        },
-        Answer::Fine => match lay_out(transfer, &job).await? {
-            Ok(()) => Change::Queue,
-            Err(change) => change,
+        }],
+        Answer::Fine(settled) => match lay_out(transfer, &job).await? {
+            Ok(()) if job.kind == JobKind::Upload => return upload::begin(transfer, job).await,
+            // With an export to make, the job waits for its place among those that export.
+            Ok(()) if job.entry.export.is_some() => {
+                vec![Change::Settle(settled), Change::Wait(None)]
+            }
+            Ok(()) => vec![Change::Settle(settled), Change::Queue],
+            Err(change) => vec![change],
         },
     };
-    transfer.conclude(&job, vec![change]).await?;
+    transfer.conclude(&job, changes).await?;
     Ok(())
 }
 
@@ -55,8 +63,23 @@ async fn ask_labelbox(transfer: &Transfer, job: &Job) -> Answer {
             (Some(asked), Some(owner)) if asked != owner => Answer::No(format!(
                 "model run {run} belongs to model {owner}, not to {asked}"
             )),
-            _ => Answer::Fine,
+            _ => settle(job, &found.training_metadata),
         },
+    }
+}
+
+/// The hyper-parameters as they hold for this run. A config that is no object sets none.
+fn settle(job: &Job, config: &Value) -> Answer {
+    let none = Map::new();
+    let config = match job.kind {
+        JobKind::Train => config.as_object().unwrap_or(&none),
+        // It trains nothing.
+        JobKind::Upload => &none,
+    };
+    let entry = &job.entry;
+    match entry.params.settle(&entry.param_limits, config) {
+        Ok(settled) => Answer::Fine(settled),
+        Err(message) => Answer::No(message),
     }
 }
 
@@ -67,7 +90,12 @@ async fn lay_out(transfer: &Transfer, job: &Job) -> Result<Result<(), Change>, S
     let webhook = store.webhook(job.id).await?;
     let dir = JobDir::new(&transfer.context.jobs_dir, job.id);
     let record = JobRecord::of(job, store.server_id());
-    let (workdir, files) = (job.entry.workdir.clone(), job.entry.files.clone());
+    let workdir = job.entry.workdir.clone();
+    let files = match job.kind {
+        JobKind::Train => job.entry.files.clone(),
+        // It runs nothing.
+        JobKind::Upload => Vec::new(),
+    };
     let create = move || {
         let created = dir.create(&webhook);
         created

@@ -33,7 +33,7 @@ impl Transfer {
         job: &Job,
         changes: Vec<Change>,
     ) -> Result<Job, StoreError> {
-        lock(&self.failures).remove(&job.id);
+        self.clear_failures(job);
         let job = self
             .context
             .store
@@ -42,6 +42,16 @@ impl Transfer {
         let (state, message) = (job.state, job.message.as_deref().unwrap_or_default());
         tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, "{state} {message}");
         Ok(job)
+    }
+
+    /// Forgets that steps of the job were tried in vain.
+    pub(super) fn clear_failures(&self, job: &Job) {
+        lock(&self.failures).remove(&job.id);
+    }
+
+    /// How often in a row a step of the job was tried in vain.
+    pub(super) fn failures(&self, job: &Job) -> u32 {
+        lock(&self.failures).get(&job.id).copied().unwrap_or(0)
     }
 
     /// Has the step tried again, later each time; people see why.

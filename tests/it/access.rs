@@ -124,6 +124,16 @@ async fn a_refused_signature_is_explained_to_us_and_not_to_its_sender() {
         assert!(last.contains(word), "{word}: {last}");
         assert!(!last.contains(SECRET));
     }
+    let unknown = (signed(SECRET, b"something else"), "signed a request at");
+    for known in [false, true] {
+        let headers = [("X-Hub-Signature", unknown.0.as_str())];
+        let sent = Some(body.as_bytes());
+        ask(address(&stack), "POST", "/model_run", &headers, sent).await;
+        let last = refused(&stack)[0]["diagnosis"].to_string();
+        assert_eq!(last.contains(unknown.1), known, "{last}");
+        // From now on it is known that the secret is right.
+        accepted(&post_with(&stack, &[]).await);
+    }
     let told = stack.trainhook(&["jobs", "rejected"]);
     assert!(
         told.contains("POST /model_run") && told.contains("401"),

@@ -7,10 +7,11 @@ use trainhook::process::ProcessId;
 
 use crate::support::{
     labelbox_door::signed,
+    processes,
     server::ServerProcess,
     skip,
     stack::{SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, wait_until, workspace},
-    tracer::{can_trace, traced_program},
+    tracer::{can_trace, traced_program, write_program},
 };
 
 fn attempt(stack: &Stack, id: &str) -> PathBuf {
@@ -69,6 +70,33 @@ async fn a_killed_supervisor_takes_its_command_with_it_and_the_job_is_lost() {
         1,
         "what it had done is unknown: no second attempt"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_comes_after_its_job_was_lost_is_shown_and_changes_nothing() {
+    let stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.wait_for_lines("runs", 1).await;
+    kill(&supervisor(&stack, &id));
+    stack.told(&run, "FAILED").await;
+    assert_eq!(stack.job(&id)["job"].get("lateRecord"), None);
+    let claim = fs::read(attempt(&stack, &id).join("claim.json")).expect("it was claimed");
+    let claim: Value = serde_json::from_slice(&claim).expect("JSON");
+    let record = serde_json::json!({
+        "launch_id": claim["launch_id"], "instance": claim["instance"], "code": 0,
+        "asked_to_stop": false, "run_timeout": false, "out_of_memory": false, "wants_retry": false,
+        "started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T00:00:01Z",
+    });
+    let text = record.to_string();
+    fs::write(attempt(&stack, &id).join("exit.json"), text).expect("the folder is writable");
+    let job = &stack.job(&id)["job"];
+    assert_eq!(
+        (&job["state"], &job["cause"]),
+        (&"failed".into(), &"lost".into())
+    );
+    let shown = stack.trainhook(&["jobs", "show", &id]);
+    assert!(shown.contains("its record: exit code 0"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,6 +200,47 @@ async fn a_program_that_is_replaced_while_its_server_runs_still_starts_jobs() {
     stack.click(&run, "job").await;
     stack.told(&run, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["run"]);
+}
+
+/// Makes every start of the server one in a new container: with its own processes, name and machine id.
+const IN_A_CONTAINER: &str = "unshare --pid --fork --kill-child --mount-proc --uts";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_with_a_container_is_tried_again_in_the_next_one() {
+    let allowed = Command::new("sh")
+        .args(["-c", &format!("{IN_A_CONTAINER} true")])
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        return skip("containers: no namespace can be made here");
+    }
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let script = format!(
+        "#!/bin/sh\nexec {IN_A_CONTAINER} sh -c 'mount --bind /dev/null /etc/machine-id 2>/dev/null; \
+         hostname box-$(date +%N); exec {} \"$@\"' sh \"$@\"\n",
+        env!("CARGO_BIN_EXE_trainhook")
+    );
+    let program = write_program(folder.path(), "boxed", &script);
+    let executor = "[executors.local]\nkind = \"local\"\nmax_running = 1\n";
+    let models = model("job", UNTIL_GO, "retry = { max = 1, backoff = \"20ms\" }");
+    let file = |endpoint: &str| settings() + &workspace("main", "/", endpoint) + executor + &models;
+    let mut stack = Stack::start_program(&program, file).await;
+    stack.server.logged("this is a container").await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.wait_for_lines("runs", 1).await;
+    stack.server.kill();
+    let jobs = stack.folder.path().join("jobs");
+    wait_until("the end of all that was in it", || {
+        processes::living_in(&jobs).is_empty().then_some(())
+    })
+    .await;
+    stack.restart().await;
+    stack.wait_for_lines("runs", 2).await;
+    stack.go();
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["1", "2"]);
+    let timeline = stack.job(&id)["timeline"].to_string();
+    assert!(timeline.contains("node_lost"), "{timeline}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

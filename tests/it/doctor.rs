@@ -107,7 +107,9 @@ async fn what_a_proxy_does_to_requests_is_found() {
         }
         _ => request,
     };
-    let changes: [(Change, &str); 3] = [
+    let rewrite = |request: String| request.replace("1.0", "1.5");
+    let changes: [(Change, &str); 4] = [
+        (rewrite, "the secret is right"),
         (strip_header, "takes the header away"),
         (add_prefix, "arrived at /inner/ping"),
         (shorten, "something on the way removes it"),

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// The values by name and labels; the text is judged on the way.
-async fn metrics(stack: &Stack) -> BTreeMap<String, f64> {
+pub(crate) async fn metrics(stack: &Stack) -> BTreeMap<String, f64> {
     let token = fs::read_to_string(stack.folder.path().join("state/admin.token"));
     let token = token.expect("the admin token");
     let answer = ask_admin(

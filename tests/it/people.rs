@@ -130,6 +130,7 @@ async fn what_a_program_reads_is_json() {
     );
     for command in [
         &["jobs", "list", "--json"][..],
+        &["jobs", "--json", "--live"],
         &["jobs", "show", &run, "--json"],
         &["reports", "list", "--all", "--json"],
         &["start", "slow", "--model-run", &run, "--json"],

@@ -1,12 +1,13 @@
 //! SIGHUP: the settings are read again while everything goes on.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
-    clicks::{accepted, body_for, post, post_at},
-    stack::{Stack, UNTIL_GO, model},
+    clicks::{accepted, ask_admin, body_for, post, post_at},
+    stack::{LIMIT, SECRET, Stack, UNTIL_GO, model},
 };
-use rustix::process::{Pid, Signal, kill_process};
 
 impl Stack {
     /// Rewrites `models.toml`, and has it read again.
@@ -17,6 +18,29 @@ impl Stack {
         let pid = i32::try_from(self.server.child.id()).ok();
         let pid = pid.and_then(Pid::from_raw).expect("a process");
         kill_process(pid, Signal::HUP).expect("it runs");
+    }
+
+    /// What the admin listener answers to whoever has the token.
+    async fn answer_of(&self, path: &str) -> String {
+        let token = fs::read_to_string(self.folder.path().join("state/admin.token"));
+        let token = token.expect("the admin token");
+        let answer = ask_admin(self, path, &format!("Authorization: Bearer {token}\r\n")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    }
+
+    /// Where each webhook secret stands, by the end of its path, and when it last signed.
+    async fn last_uses(&self) -> BTreeMap<String, Option<String>> {
+        let told: serde_json::Value =
+            serde_json::from_str(&self.answer_of("/api/secrets").await).expect("JSON");
+        let secrets = told["secrets"].as_array().expect("a list").iter();
+        let uses = secrets.map(|secret| {
+            let place = secret["place"].as_str().expect("a place");
+            let name = place.rsplit('/').next().expect("a name");
+            let last = secret["lastUsedAt"].as_str().map(str::to_owned);
+            (name.to_owned(), last)
+        });
+        uses.collect()
     }
 }
 
@@ -57,7 +81,7 @@ async fn a_secret_is_changed_without_a_restart() {
     let old_first = "{ file = \"secret\" }";
     stack.reload(|text| text.replace(old_first, &format!("{old_first}, {{ file = \"new\" }}")));
     stack.server.logged("the settings were read again").await;
-    for secret in [new, crate::support::stack::SECRET] {
+    for secret in [new, SECRET] {
         let body = body_for(&stack.new_run(), "digits");
         accepted(&post_at(&stack, "", secret, &body).await);
     }
@@ -77,4 +101,65 @@ async fn what_needs_a_restart_is_named_and_the_rest_taken_over() {
     accepted(&post(&stack, &body_for(&run, "Digits")).await);
     stack.told(&run, "COMPLETE").await;
     assert!(!stack.folder.path().join("elsewhere").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_secret_signs_is_told_wherever_it_stands_in_the_list() {
+    let stack = Stack::start(&model("digits", "true", "")).await;
+    let new = "another webhook secret of a good length";
+    fs::write(stack.folder.path().join("new"), new).expect("the folder is writable");
+    accepted(&post(&stack, &body_for(&stack.new_run(), "digits")).await);
+    let before = stack.last_uses().await["secret"].clone();
+    assert!(before.is_some());
+
+    let (old, both) = (
+        "[{ file = \"secret\" }]",
+        "[{ file = \"new\" }, { file = \"secret\" }]",
+    );
+    stack.reload(|text| text.replace(old, both));
+    stack.server.logged("the settings were read again").await;
+    let uses = stack.last_uses().await;
+    assert_eq!(uses["secret"], before, "the old one has signed");
+    assert_eq!(uses["new"], None, "the new one has not");
+    accepted(&post_at(&stack, "", new, &body_for(&stack.new_run(), "digits")).await);
+    let uses = stack.last_uses().await;
+    assert_eq!(uses["secret"], before, "it can be dropped");
+    assert!(uses["new"].is_some());
+
+    stack.reload(|text| text.replace(both, "[{ file = \"new\" }]"));
+    let dropped = async {
+        while stack.last_uses().await.contains_key("secret") {
+            tokio::task::yield_now().await;
+        }
+    };
+    let dropped = tokio::time::timeout(LIMIT, dropped).await;
+    dropped.expect("it is dropped from the list");
+    assert_eq!(
+        stack.last_uses().await,
+        BTreeMap::from([("new".to_owned(), uses["new"].clone())])
+    );
+    let metrics = stack.answer_of("/metrics").await;
+    let told = "trainhook_webhook_secret_last_used_timestamp_seconds{workspace=\"main\",place=";
+    assert_eq!(metrics.matches(told).count(), 1, "{metrics}");
+    assert!(!metrics.contains(new) && !metrics.contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_before_is_counted_on() {
+    let stack = Stack::start(&model("digits", "true", "")).await;
+    let run = stack.new_run();
+    stack.click(&run, "digits").await;
+    stack.told(&run, "COMPLETE").await;
+    stack.reload(|text| text + &model("letters", "true", ""));
+    stack.server.logged("the settings were read again").await;
+    let metrics = stack.answer_of("/metrics").await;
+    for line in [
+        "trainhook_requests_total{workspace=\"main\",answer=\"accepted\"} 1",
+        "trainhook_labelbox_calls_total{workspace=\"main\",call=\"modelRun\",outcome=\"ok\"} 1",
+        // What alerts look at is told before it has happened.
+        "trainhook_requests_total{workspace=\"main\",answer=\"unavailable\"} 0",
+        "trainhook_jobs_ended_total{model=\"letters\",state=\"failed\",cause=\"lost\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }

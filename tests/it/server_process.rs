@@ -1,10 +1,13 @@
 //! The server as a process: starts that fail with a clear reason, and a stop that leaves jobs alone.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Output};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
-use crate::support::stack::{
-    API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, trainhook_in, wait_until,
-    workspace,
+use crate::support::{
+    stack::{
+        API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, trainhook_in,
+        wait_until, workspace,
+    },
+    tracer::write_program,
 };
 
 fn refused(output: &Output, code: i32, words: &[&str]) {
@@ -174,11 +177,43 @@ async fn a_server_that_is_asked_to_stop_exits_0_and_leaves_its_jobs_running() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_state_dir_is_deleted_acknowledges_nothing_more() {
-    let mut stack = Stack::start(&model("job", "true", "")).await;
-    fs::remove_dir_all(stack.folder.path().join("state")).expect("it is there");
-    let status = wait_until("the server's end", || {
-        stack.server.child.try_wait().expect("it is our child")
-    })
-    .await;
-    assert_eq!(status.code(), Some(71), "{}", stack.server.log_text());
+    let all = |state: &Path| fs::remove_dir_all(state);
+    // The lock stays, and with it whoever looks at that alone.
+    let database = |state: &Path| fs::remove_file(state.join("trainhook.db"));
+    let other = |state: &Path| {
+        fs::copy(state.join("trainhook.db"), state.join("copy"))?;
+        fs::rename(state.join("copy"), state.join("trainhook.db"))
+    };
+    let losses: [fn(&Path) -> std::io::Result<()>; 3] = [all, database, other];
+    for lose in losses {
+        let mut stack = Stack::start(&model("job", "true", "")).await;
+        lose(&stack.folder.path().join("state")).expect("it is there");
+        let status = wait_until("the server's end", || {
+            stack.server.child.try_wait().expect("it is our child")
+        })
+        .await;
+        assert_eq!(status.code(), Some(71), "{}", stack.server.log_text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_ends_neither_server_nor_job() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let program = env!("CARGO_BIN_EXE_trainhook");
+    // The test waits for this line; nothing else of the log is ever written.
+    let script =
+        format!("#!/bin/sh\necho listening for Labelbox >&2\nexec {program} \"$@\" 2>/dev/full\n");
+    let program = write_program(folder.path(), "unheard", &script);
+    let file = |endpoint: &str| {
+        let executor = "[executors.local]\nkind = \"local\"\n";
+        let models = model("digits", "echo run >> runs", "");
+        settings() + &workspace("main", "/", endpoint) + executor + &models
+    };
+    let stack = Stack::start_program(&program, file).await;
+    let info = stack.folder.path().join("state/server.json");
+    wait_until("the server's start", || info.exists().then_some(())).await;
+    let run = stack.new_run();
+    stack.click(&run, "digits").await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.lines("runs"), ["run"]);
 }

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use trainhook::process::{Surroundings, unit_of};
+use trainhook::process::{Surroundings, is_of_user, unit_of};
 
 use crate::support::{
-    processes,
-    stack::{Stack, UNTIL_GO, model},
+    processes, skip,
+    stack::{Stack, UNTIL_GO, model, settings, workspace},
+    tracer::write_program,
 };
 
 /// The value of a key in the unit that is shipped.
@@ -35,6 +36,33 @@ async fn a_restart_of_the_unit_leaves_trainings_alive() {
     stack.go();
     stack.told(&run, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["1"], "the same attempt went on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_shields_the_server_when_memory_runs_out_shields_no_training() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let score = unit_says("OOMScoreAdjust");
+    let shield = format!("echo {score} 2>/dev/null >/proc/self/oom_score_adj");
+    let allowed = std::process::Command::new("sh")
+        .args(["-c", &shield])
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        return skip("the out-of-memory score: it cannot be lowered here");
+    }
+    let program = env!("CARGO_BIN_EXE_trainhook");
+    let script = format!("#!/bin/sh\n{shield}\nexec {program} \"$@\"\n");
+    let program = write_program(folder.path(), "shielded", &script);
+    let look = "cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj >> scores";
+    let file = |endpoint: &str| {
+        let executor = "[executors.local]\nkind = \"local\"\n";
+        settings() + &workspace("main", "/", endpoint) + executor + &model("job", look, "")
+    };
+    let stack = Stack::start_program(&program, file).await;
+    let run = stack.new_run();
+    stack.click(&run, "job").await;
+    stack.told(&run, "COMPLETE").await;
+    let supervisor = score.as_str();
+    assert_eq!(stack.lines("scores"), ["0", supervisor]);
 }
 
 #[test]
@@ -69,6 +97,9 @@ fn a_unit_is_known_by_its_control_group_and_a_login_is_none() {
     let hybrid =
         "9:name=systemd:/system.slice/th@a.service\n8:pids:/\n0::/system.slice/th@a.service\n";
     assert_eq!(unit_of(hybrid).as_deref(), Some("th@a.service"));
+    let of_user = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/trainhook.service\n";
+    assert_eq!(unit_of(of_user).as_deref(), Some("trainhook.service"));
+    assert!(is_of_user(of_user) && !is_of_user(unified) && !is_of_user(hybrid));
     for login in [
         "0::/user.slice/user-1000.slice/session-3.scope\n",
         "0::/user.slice/user-1000.slice/user@1000.service\n",

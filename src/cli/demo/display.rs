@@ -14,10 +14,11 @@ use crate::{
 };
 
 /// The way of a job, as it is drawn.
-const STEPS: [JobState; 4] = [
-    JobState::Accepted,
+const STEPS: [JobState; 5] = [
+    JobState::Exporting,
     JobState::Queued,
     JobState::Running,
+    JobState::Uploading,
     JobState::Succeeded,
 ];
 
@@ -95,8 +96,8 @@ impl Display {
         }
     }
 
-    /// What Labelbox was told, what was reached, what to try next.
-    pub(super) fn conclude(&self, job: &Job, told: &[TimelineEntry], kept: Option<&Path>) {
+    /// What Labelbox was told.
+    pub(super) fn told(&self, told: &[TimelineEntry]) {
         self.leave();
         say("");
         say(&self.bold("What Labelbox was told"));
@@ -110,13 +111,20 @@ impl Display {
             )
             .trim_end());
         }
+    }
+
+    /// What Labelbox holds now.
+    pub(super) fn arrived(&self, lines: &[String]) {
         say("");
-        if let Some(accuracy) = job.progress.metrics.get("accuracy") {
-            say(&format!(
-                "  Accuracy on images it had not seen: {}",
-                self.bold(&format!("{:.1} %", accuracy * 100.0))
-            ));
+        say(&self.bold("What arrived in Labelbox"));
+        for line in lines {
+            say(&format!("  {line}"));
         }
+    }
+
+    /// Where everything is, what to try next.
+    pub(super) fn conclude(&self, job: &Job, kept: Option<&Path>) {
+        say("");
         match kept {
             Some(folder) => say(&format!(
                 "  Everything is in {}: jobs/{} is the job",
@@ -127,17 +135,18 @@ impl Display {
         }
         say("");
         say(&self.bold("What to try next"));
-        say("  trainhook check            says whether a models.toml is fine");
-        say("  trainhook serve            is the server, for your own models");
-        say("  trainhook emulate --help   is this Labelbox, to click on it");
+        say("  trainhook check              says whether a models.toml is fine");
+        say("  trainhook demo --model SLUG --dataset FILE");
+        say("                               plays your own model on an export of your own");
+        say("  trainhook serve              is the server, for your own models");
+        say("  trainhook emulate --help     is this Labelbox, to click on it");
         say("");
     }
 
     fn steps(&self, job: &Job) -> String {
         let here = match job.state {
-            JobState::Exporting => JobState::Accepted,
+            JobState::Accepted => JobState::Exporting,
             JobState::Submitting | JobState::Pending => JobState::Queued,
-            JobState::Uploading => JobState::Running,
             state => state,
         };
         let at = STEPS.iter().position(|step| *step == here);

@@ -1,8 +1,9 @@
-//! What a demo needs on disk: all of it is in the program.
+//! What a demo needs on disk: all of it is in the program, unless it plays a model of the user's own.
 
 use std::{
     fs,
     io::Write,
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -12,9 +13,9 @@ use std::{
 use uuid::Uuid;
 
 use super::{Complaint, understand};
-use crate::config::{Config, ExecutorEntry, Secret, SecretRef};
+use crate::config::{self, Access, Config, ExecutorEntry, Secret, SecretRef};
 
-/// The example that the shipped `models.toml` runs, by its path beside it.
+/// The examples that the shipped `models.toml` runs, by their paths beside it.
 const FILES: [(&str, &str); 4] = [
     ("models.toml", include_str!("../../../models.toml")),
     (
@@ -22,8 +23,8 @@ const FILES: [(&str, &str); 4] = [
         include_str!("../../../examples/digits/train.py"),
     ),
     (
-        "examples/digits/digits.csv",
-        include_str!("../../../examples/digits/digits.csv"),
+        "examples/entities/train.py",
+        include_str!("../../../examples/entities/train.py"),
     ),
     (
         "examples/digits/ATTRIBUTION.md",
@@ -40,11 +41,14 @@ pub(super) struct DemoFiles {
     folder: PathBuf,
     keep: bool,
     secret: Secret,
+    /// The user's own settings; the shipped ones if none.
+    own: Option<PathBuf>,
 }
 
 impl DemoFiles {
     /// Unpacks into `keep`, which must be new, or into a folder for temporary files.
-    pub(super) fn unpack(keep: Option<PathBuf>) -> Result<Self, Complaint> {
+    /// With settings of the user's `own`, only what the demo leaves lies there.
+    pub(super) fn unpack(keep: Option<PathBuf>, own: Option<PathBuf>) -> Result<Self, Complaint> {
         let name = format!("trainhook-demo-{}", Uuid::new_v4().simple());
         let (folder, keep) = match keep {
             Some(folder) => (folder, true),
@@ -60,6 +64,7 @@ impl DemoFiles {
             folder,
             keep,
             secret: Secret::new(Uuid::new_v4().simple().to_string()),
+            own,
         };
         files
             .write_all()
@@ -68,7 +73,8 @@ impl DemoFiles {
     }
 
     fn write_all(&self) -> std::io::Result<()> {
-        for (name, content) in FILES {
+        let shipped = FILES.iter().filter(|_| self.own.is_none());
+        for (name, content) in shipped {
             let path = self.folder.join(name);
             fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
             fs::write(path, content)?;
@@ -77,22 +83,39 @@ impl DemoFiles {
         write_private(&self.key_file(), "any key will do for the emulator")
     }
 
-    /// The shipped settings, with addresses, folders and secrets of the demo's own.
+    /// The settings with addresses, folders and secrets of the demo's own, and no model but the one that is played.
     pub(super) fn settings(
         &self,
         endpoint: &str,
+        model: Option<&str>,
     ) -> Result<(Config, Vec<ExecutorEntry>), Complaint> {
-        let (mut config, executors) = understand(FILES[0].1, &self.folder.join("models.toml"))?;
+        let (mut config, executors) = self.read()?;
         for address in [&mut config.server.listen, &mut config.server.admin_listen] {
-            address.set_port(0);
+            *address = SocketAddr::from(([127, 0, 0, 1], 0));
         }
+        config.server.access = Access::default();
+        config.server.tls = None;
+        config.server.state_dir = self.folder.join("state");
+        config.server.jobs_dir = self.folder.join("jobs");
         config.reporting.interval = REPORT_INTERVAL;
+        config.workspaces.truncate(1);
         for workspace in &mut config.workspaces {
+            workspace.path = "/".to_owned();
             workspace.webhook_secrets = vec![SecretRef::File(self.secret_file())];
+            workspace.unsigned = false;
             workspace.api_key = SecretRef::File(self.key_file());
             workspace.endpoint = endpoint.to_owned();
+            workspace.models = None;
         }
+        choose(&mut config, model)?;
         Ok((config, executors))
+    }
+
+    fn read(&self) -> Result<(Config, Vec<ExecutorEntry>), Complaint> {
+        match &self.own {
+            None => understand(config::parse(FILES[0].1, &self.folder.join(FILES[0].0))),
+            Some(file) => understand(config::read(file).map_err(|error| error.to_string())?),
+        }
     }
 
     /// The webhook secret that the emulated Labelbox signs with.
@@ -125,6 +148,30 @@ impl Drop for DemoFiles {
             );
         }
     }
+}
+
+/// Leaves the model of that name alone in the settings; the first one, if none is named.
+fn choose(config: &mut Config, model: Option<&str>) -> Result<(), Complaint> {
+    let slugs: Vec<&str> = config
+        .models
+        .iter()
+        .map(|model| model.slug.as_str())
+        .collect();
+    let at = match model {
+        None => (!slugs.is_empty()).then_some(0),
+        Some(model) => slugs.iter().position(|slug| *slug == model),
+    };
+    let at = at.ok_or_else(|| {
+        let wanted =
+            model.map_or_else(|| "a model".to_owned(), |model| format!("[models.{model}]"));
+        format!(
+            "{} has no {wanted}; it has: {}",
+            config.file.display(),
+            slugs.join(", ")
+        )
+    })?;
+    config.models = vec![config.models.swap_remove(at)];
+    Ok(())
 }
 
 fn write_private(path: &Path, content: &str) -> std::io::Result<()> {

@@ -73,7 +73,14 @@ pub(super) async fn examine(
         let found = match send(&client, url, method, endpoint, body, &secret).await {
             Err(error) => Err(error),
             Ok(answer) if answer.status == expected => Ok("arrives as it was sent".to_owned()),
-            Ok(answer) => Err(explain(&answer, server).await),
+            Ok(answer) => {
+                let mut words = explain(&answer, server).await;
+                // The request before it was signed with the same secret, and taken.
+                if answer.status == 401 && !body.is_empty() {
+                    words += "; the secret is right, so the body was changed on its way";
+                }
+                Err(words)
+            }
         };
         let arrived = found.is_ok();
         findings.tell(&what, found);

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::{AdminClient, CommandError};
 use crate::cli::terminal::{age, colours, paint_state, plain, say};
 
-#[derive(Debug, Default, clap::Args)]
+// The same words choose jobs behind `jobs` and behind `jobs list`: one group of a name is all that clap takes.
+#[derive(Debug, Default, PartialEq, Eq, clap::Args)]
+#[group(skip)]
 pub(super) struct Args {
     /// Only jobs in this state, such as running or failed.
     #[arg(long)]

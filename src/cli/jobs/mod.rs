@@ -1,5 +1,6 @@
 //! `trainhook jobs`: what runs, what ran, and why.
 
+mod fetch;
 mod list;
 mod logs;
 mod prune;
@@ -25,6 +26,9 @@ use super::{
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,
+    /// Without a command it lists jobs.
+    #[command(flatten)]
+    list: list::Args,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -41,6 +45,10 @@ enum Action {
     Cancel(Wish),
     /// Starts a job that has ended once more, as a new job
     Retry(Wish),
+    /// Has a job's predictions imported that were not taken, without training again
+    RetryUpload(Wish),
+    /// Brings a job's out/model/ home
+    Fetch(fetch::Args),
     /// Removes what [retention] does not want kept, now
     Prune(prune::Args),
     /// Lists the last requests that were refused, and why
@@ -60,15 +68,21 @@ impl Args {
     pub(super) fn run(self) -> ExitCode {
         admin_client::run(async {
             let client = self.server.connect()?;
-            match self
-                .action
-                .unwrap_or_else(|| Action::List(list::Args::default()))
-            {
+            if self.action.is_some() && self.list != list::Args::default() {
+                let text = "what chooses jobs stands behind `list`, or without any command";
+                return Err(CommandError::Settings(text.to_owned()));
+            }
+            let Some(action) = self.action else {
+                return self.list.run(&client).await;
+            };
+            match action {
                 Action::List(args) => args.run(&client).await,
                 Action::Show(args) => args.run(&client).await,
                 Action::Logs(args) => args.run(&client).await,
                 Action::Cancel(wish) => wish.cancel(&client).await,
-                Action::Retry(wish) => wish.retry(&client).await,
+                Action::Retry(wish) => wish.start(&client, "retry").await,
+                Action::RetryUpload(wish) => wish.start(&client, "retry-upload").await,
+                Action::Fetch(args) => args.run(&client).await,
                 Action::Prune(args) => args.run(&client).await,
                 Action::Rejected(args) => args.run(&client).await,
             }
@@ -90,10 +104,10 @@ impl Wish {
         Ok(())
     }
 
-    async fn retry(self, client: &AdminClient) -> Result<(), CommandError> {
+    async fn start(self, client: &AdminClient, how: &str) -> Result<(), CommandError> {
         let id = find(client, &self.id).await?;
         let answer = client
-            .post(&format!("/api/jobs/{id}/retry"), json!({}))
+            .post(&format!("/api/jobs/{id}/{how}"), json!({}))
             .await?;
         say_started(&answer, self.json);
         Ok(())

@@ -16,7 +16,7 @@ pub(super) struct Args {
 }
 
 /// What is shown of a job, in this order.
-const FACTS: [(&str, &str); 15] = [
+const FACTS: [(&str, &str); 16] = [
     ("model", "model"),
     ("modelType", "title"),
     ("workspace", "workspace"),
@@ -29,6 +29,7 @@ const FACTS: [(&str, &str); 15] = [
     ("launchId", "launch"),
     ("cause", "cause"),
     ("message", "message"),
+    ("lateRecord", "came later"),
     ("waiting", "waiting"),
     ("labelboxStatus", "in Labelbox"),
     ("jobDir", "files"),
@@ -51,6 +52,7 @@ impl Args {
             }
         }
         show_progress(job);
+        show_imports(&answer);
         show_timeline(&answer, now);
         show_reports(&answer, now);
         Ok(())
@@ -71,6 +73,29 @@ fn show_progress(job: &Value) {
     }
     for (name, value) in job["progress"]["metrics"].as_object().into_iter().flatten() {
         say(&format!("  {:<12} {value}", plain(name)));
+    }
+}
+
+fn show_imports(answer: &Value) {
+    let imports: Vec<&Value> = answer["imports"].as_array().into_iter().flatten().collect();
+    if imports.is_empty() {
+        return;
+    }
+    say("\npredictions");
+    for import in imports {
+        let text = |key: &str| plain(import[key].as_str().unwrap_or_default());
+        let number = |key: &str| import[key].as_u64().unwrap_or_default();
+        let refused = import["refused"].as_u64().filter(|refused| *refused > 0);
+        let refused = refused.map_or_else(String::new, |refused| format!("  {refused} refused: "));
+        let line = format!(
+            "  {:>3}  {:<9} {:>8} predictions  {}{refused}{}",
+            number("chunk"),
+            text("state"),
+            number("predictions"),
+            text("name"),
+            text("firstReason")
+        );
+        say(line.trim_end());
     }
 }
 

@@ -160,6 +160,7 @@ fn executors(root: &mut Table) -> Vec<ExecutorEntry> {
     for (name, _, mut table) in named_tables(root, "executors", "a place where jobs run") {
         let kind = table.required_string("kind");
         let max_running = table.integer("max_running", 1..10_001).unwrap_or(1);
+        let export_ahead = table.integer("export_ahead", 0..1001).unwrap_or(2);
         let lost_after = table
             .duration("lost_after")
             .unwrap_or(super::DEFAULT_LOST_AFTER);
@@ -170,6 +171,7 @@ fn executors(root: &mut Table) -> Vec<ExecutorEntry> {
             name,
             kind: kind.unwrap_or_default(),
             max_running,
+            export_ahead,
             lost_after,
             table,
         });

@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use super::{
     Found,
     command::{command, env, env_pass, files},
-    data::{export, predictions, preflight},
+    data::{export, formats, max_row_errors, predictions, preflight},
     milliseconds, named_tables,
     params::params,
 };
 use crate::{
-    config::{ModelEntry, Resources, Retry, Table},
+    config::{IMPORT_LINES, ModelEntry, Resources, Retry, Table},
     job::Cause,
 };
 
@@ -58,6 +58,7 @@ pub(super) fn models(
 fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>) -> ModelEntry {
     let (params, param_limits) = params(table);
     let export = export(table);
+    let predictions = predictions(table, export.as_ref());
     let upload_timeout = table
         .limit("upload_timeout")
         .unwrap_or(Some(UPLOAD_TIMEOUT));
@@ -92,8 +93,13 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         max_starts_per_day: table
             .count_limit("max_starts_per_day")
             .unwrap_or(Some(SPENDING)),
+        formats: formats(table, export.as_ref()),
         preflight: preflight(table, export.as_ref()),
-        predictions: predictions(table, export.as_ref()),
+        max_row_errors: max_row_errors(table, predictions),
+        import_lines: table
+            .integer("import_lines", 1..100_001)
+            .unwrap_or(IMPORT_LINES),
+        predictions,
         upload_timeout_ms: upload_timeout.map(milliseconds),
         export,
     }

@@ -6,8 +6,11 @@ use ipnet::IpNet;
 
 use crate::config::{
     Access, JobsConfig, ReportingConfig, RetentionConfig, ServerConfig, Table, TlsFiles,
-    access::parse_nets,
+    access::{parse_net, parse_nets},
 };
+
+/// No job has this name.
+const MEDIA_CACHE: &str = ".media";
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,16 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
             "is the same folder as state_dir: choose another one",
         );
     }
+    let media_cache = match table.string("media_cache") {
+        Some(folder) => base.join(folder),
+        None => jobs_dir.join(MEDIA_CACHE),
+    };
+    if [&state_dir, &jobs_dir].contains(&&media_cache) {
+        table.mistake(
+            "media_cache",
+            "is a folder that holds other things: choose one of its own",
+        );
+    }
     let server = ServerConfig {
         listen,
         admin_listen,
@@ -65,6 +78,10 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         max_connections: table.integer("max_connections", 1..100_001).unwrap_or(512),
         redelivery_window: table.duration("redelivery_window").unwrap_or(10 * SECOND),
         shutdown_grace: patience(&mut table, "shutdown_grace", 5 * SECOND),
+        media_allow: media_allow(&mut table),
+        media_proxy: media_proxy(&mut table),
+        media_cache,
+        media_cache_size: table.size("media_cache_size").unwrap_or(10_000_000_000),
         dashboard_url: table.string("dashboard_url"),
     };
     if server
@@ -94,6 +111,38 @@ fn nets(table: &mut Table, key: &str) -> Option<Vec<IpNet>> {
         }
     }
     Some(nets)
+}
+
+fn media_allow(table: &mut Table) -> Vec<IpNet> {
+    let mut nets = Vec::new();
+    for text in table.strings("media_allow").unwrap_or_default() {
+        match parse_net(&text) {
+            Some(net) => nets.push(net),
+            None => table.mistake(
+                "media_allow",
+                format!("{text:?} is no address: write \"192.0.2.7\" or \"10.0.0.0/8\""),
+            ),
+        }
+    }
+    nets
+}
+
+/// No password stands in the file.
+fn media_proxy(table: &mut Table) -> Option<String> {
+    let proxy = table.string("media_proxy")?;
+    let is_good = |url: &reqwest::Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    if !reqwest::Url::parse(&proxy).is_ok_and(|url| is_good(&url)) {
+        table.mistake(
+            "media_proxy",
+            "must be a proxy's address without a password, such as \"http://proxy.example.com:3128\"",
+        );
+    }
+    Some(proxy)
 }
 
 /// The keys of the jobs' listener; none if there is none.

@@ -8,6 +8,9 @@ use crate::config::{ModelEntry, SecretRef, Table, Workspace, table::Content};
 /// Where Labelbox's API is (captured from labelbox 7.17.0).
 const ENDPOINT: &str = "https://api.labelbox.com/graphql";
 
+/// Below the limit of Labelbox's smallest plan, 1,500 (docs: limits).
+const REQUESTS_PER_MINUTE: u32 = 1200;
+
 pub(super) fn workspaces(
     root: &mut Table,
     base: &Path,
@@ -43,6 +46,7 @@ pub(super) fn workspaces(
         let api_key = secret_ref(&mut table, "api_key", base);
         let endpoint = endpoint(&mut table);
         let offered = offered(&mut table, models);
+        let requests_per_minute = table.integer("requests_per_minute", 60..1_000_001);
         root.adopt(table);
         let api_key = api_key.unwrap_or(SecretRef::Env(String::new()));
         let value = Workspace {
@@ -53,6 +57,7 @@ pub(super) fn workspaces(
             api_key,
             endpoint,
             models: offered,
+            requests_per_minute: requests_per_minute.unwrap_or(REQUESTS_PER_MINUTE),
         };
         workspaces.push(Found { line, value });
     }

@@ -6,7 +6,10 @@ mod value;
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use super::units::{parse_duration, parse_size};
+use super::{
+    Tolerance,
+    units::{parse_duration, parse_share, parse_size},
+};
 pub(super) use value::{Content, Value};
 
 /// One mistake of `models.toml`: where, which key, and what to do.
@@ -171,6 +174,16 @@ impl Table {
                 _ => None,
             },
         )
+    }
+
+    /// A count, or a share such as `"1%"` or `"0.5%"`.
+    pub fn tolerance(&mut self, key: &str) -> Option<Tolerance> {
+        let wanted = "a whole number from 0, or a share such as \"1%\"";
+        self.take_as(key, wanted, |content| match content {
+            Content::Integer(number) => u64::try_from(number).ok().map(Tolerance::Count),
+            Content::Text(text) => parse_share(&text).map(Tolerance::Share),
+            _ => None,
+        })
     }
 
     /// A list of texts.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Dataset, Rows, Wanted, generated::Pattern};
+use super::{Addresses, Dataset, Rows, Wanted, generated::Pattern};
 
 /// The lines of an export.
 #[derive(Debug)]
@@ -16,14 +16,14 @@ impl Content {
     pub(in crate::emulator) fn new(
         dataset: &Dataset,
         wanted: &Wanted,
-        address: &dyn Fn(&str) -> String,
+        addresses: &Addresses<'_>,
     ) -> Self {
         match &dataset.rows {
             Rows::Generated(generated) => Self::Patterned(generated.pattern(wanted)),
             Rows::Listed(listed) => {
                 let mut written = Vec::new();
                 for row in &listed.rows {
-                    written.extend(wanted.line(row, address));
+                    written.extend(wanted.line(row, addresses));
                     written.push(b'\n');
                 }
                 Self::Written(written.into(), listed.rows.len())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, json};
 
-use super::{Dataset, Row, RowData, Rows, Wanted, radio, radio_answer};
+use super::{Addresses, Dataset, Row, RowData, Rows, Wanted, radio, radio_answer};
 
 /// Digits of a row's number, wherever it stands.
 const DIGITS: usize = 9;
@@ -72,7 +72,7 @@ impl Generated {
 
     /// The lines of an export. Each has as many bytes as was wished, or as it needs.
     pub(super) fn pattern(&self, wanted: &Wanted) -> Pattern {
-        let render = |text: &str| wanted.line(&row(NUMBER, KIND, text), &|_| String::new());
+        let render = |text: &str| wanted.line(&row(NUMBER, KIND, text), &Addresses::NONE);
         let short = render("").len() + 1;
         let filling = "All work and no play makes a line of text long enough to be measured. ";
         let text: String = filling

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Row, RowData};
+use super::{OWN_FILE, OWN_MASK, Row, RowData};
 
 /// What an export of a run is asked to hold.
 #[derive(Debug, Clone)]
@@ -17,6 +17,14 @@ pub(in crate::emulator) struct Wanted {
     pub(in crate::emulator) parts: Vec<String>,
 }
 
+/// How the addresses of the dataset's own files are made.
+pub(in crate::emulator) struct Addresses<'a> {
+    /// For a file that whoever has the whole address may fetch.
+    pub(in crate::emulator) file: &'a dyn Fn(&str) -> String,
+    /// For a mask, which asks for an API key.
+    pub(in crate::emulator) mask: &'a dyn Fn(&str) -> String,
+}
+
 /// The flag that asks for each of a row's extras.
 const EXTRAS: [(&str, &str); 3] = [
     ("includeAttachments", "attachments"),
@@ -24,30 +32,57 @@ const EXTRAS: [(&str, &str); 3] = [
     ("includeEmbeddings", "embeddings"),
 ];
 
+impl Addresses<'_> {
+    /// For rows without any files.
+    pub(super) const NONE: Addresses<'static> = Addresses {
+        file: &|_| String::new(),
+        mask: &|_| String::new(),
+    };
+
+    /// The same value with the addresses put in.
+    fn put_into(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => match (text.strip_prefix(OWN_FILE), text.strip_prefix(OWN_MASK))
+            {
+                (Some(name), _) => (self.file)(name).into(),
+                (_, Some(name)) => (self.mask)(name).into(),
+                _ => value.clone(),
+            },
+            Value::Array(values) => values.iter().map(|value| self.put_into(value)).collect(),
+            Value::Object(values) => {
+                let put = |(key, value): (&String, &Value)| (key.clone(), self.put_into(value));
+                Value::Object(values.iter().map(put).collect())
+            }
+            other => other.clone(),
+        }
+    }
+}
+
 impl Wanted {
     fn has(&self, part: &str) -> bool {
         self.parts.iter().any(|other| other == part)
     }
 
-    /// The line, without its end. `address` makes the address of one of the dataset's files.
-    pub(super) fn line(&self, row: &Row, address: &dyn Fn(&str) -> String) -> Vec<u8> {
+    /// The line, without its end.
+    pub(super) fn line(&self, row: &Row, addresses: &Addresses<'_>) -> Vec<u8> {
         let mut line = Map::new();
-        line.insert("data_row".to_owned(), self.data_row(row, address));
+        line.insert("data_row".to_owned(), self.data_row(row, addresses));
         line.insert("media_attributes".to_owned(), row.media_attributes.clone());
         for (flag, key) in EXTRAS {
             if self.has(flag) {
-                let extra = row.extras.get(key).cloned().unwrap_or_else(|| json!([]));
+                let extra = row.extras.get(key).map(|extra| addresses.put_into(extra));
+                let extra = extra.unwrap_or_else(|| json!([]));
                 line.insert(key.to_owned(), extra);
             }
         }
-        line.insert("experiments".to_owned(), self.experiments(row));
+        line.insert("experiments".to_owned(), self.experiments(row, addresses));
         serde_json::to_vec(&line).unwrap_or_default()
     }
 
-    fn data_row(&self, row: &Row, address: &dyn Fn(&str) -> String) -> Value {
+    fn data_row(&self, row: &Row, addresses: &Addresses<'_>) -> Value {
         let row_data = match &row.row_data {
             RowData::Given(text) => text.clone(),
-            RowData::Own(file) => address(file),
+            RowData::Own(file) => (addresses.file)(file),
         };
         let mut data_row = json!({ "id": row.id, "row_data": row_data });
         for (key, value) in [
@@ -68,10 +103,10 @@ impl Wanted {
         data_row
     }
 
-    fn experiments(&self, row: &Row) -> Value {
+    fn experiments(&self, row: &Row, addresses: &Addresses<'_>) -> Value {
         let label = json!({
             "label_kind": "Default", "version": "1.0.0", "id": format!("{}label", row.id),
-            "annotations": row.annotations,
+            "annotations": addresses.put_into(&row.annotations),
         });
         let mut run = json!({
             "name": self.name, "run_data_row_id": format!("{}run", row.id), "labels": [label],

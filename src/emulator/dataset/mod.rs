@@ -1,10 +1,13 @@
 //! Data rows with their labels, as a model run has them: stock ones, a user's own export, or any number for tests.
 
+mod chance;
 mod content;
 mod digits;
+mod entities;
 mod file;
 mod generated;
 mod line;
+mod shapes;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,10 +17,14 @@ use serde_json::{Map, Value, json};
 pub(super) use content::Content;
 pub use file::DatasetError;
 use generated::Generated;
-pub(super) use line::Wanted;
+pub(super) use line::{Addresses, Wanted};
 
 /// The part of a run's data that a row belongs to, in Labelbox's words.
 pub(super) const SPLITS: [&str; 4] = ["TRAINING", "VALIDATION", "TEST", "UNASSIGNED"];
+
+/// Begin what stands in a row for the address of a file, and of a mask, of the dataset's own.
+const OWN_FILE: &str = "own-file:";
+const OWN_MASK: &str = "own-mask:";
 
 /// Data rows, their labels and the ontology that these follow. Made once, given to any number of runs.
 #[derive(Debug)]
@@ -75,6 +82,32 @@ impl Dataset {
     #[must_use]
     pub fn digits() -> Arc<Self> {
         Arc::new(digits::digits())
+    }
+
+    /// 120 drawn images of 64×64 pixels with one to three circles, squares and triangles on them, 80 to learn from, 20
+    /// to choose by and 20 to be tested with. Each shape has a box (`circle`), a polygon (`circle outline`) and a mask
+    /// (`circle mask`); a mask's file is given to whoever has an API key.
+    #[must_use]
+    pub fn shapes() -> Arc<Self> {
+        Arc::new(shapes::shapes())
+    }
+
+    /// 300 sentences in which `person`, `place`, `organisation` and `date` are marked, 210 to learn from, 30 to choose
+    /// by and 60 to be tested with.
+    #[must_use]
+    pub fn entities() -> Arc<Self> {
+        Arc::new(entities::entities())
+    }
+
+    /// The dataset that is part of the program under this name: `digits`, `shapes` or `entities`.
+    #[must_use]
+    pub fn stock(name: &str) -> Option<Arc<Self>> {
+        match name {
+            "digits" => Some(Self::digits()),
+            "shapes" => Some(Self::shapes()),
+            "entities" => Some(Self::entities()),
+            _ => None,
+        }
     }
 
     /// Any number of rows of text with lines of about `line_bytes`, which cost no memory; the question `kind` is
@@ -176,6 +209,26 @@ fn radio_answer(name: &str, option: &str, feature_id: &str) -> Value {
             "name": option, "value": option, "classifications": [],
         },
     })
+}
+
+/// A tool as an ontology holds it.
+fn tool(name: &str, kind: &str) -> Value {
+    json!({
+        "schemaNodeId": format!("node-{name}"), "featureSchemaId": tool_id(name), "name": name, "tool": kind,
+        "required": false, "color": "#1ce6ff", "classifications": [],
+    })
+}
+
+/// What was drawn or marked, as an export holds it: `key` tells where.
+fn object(feature_id: &str, name: &str, kind: &str, key: &str, place: Value) -> Value {
+    json!({
+        "feature_id": feature_id, "feature_schema_id": tool_id(name), "name": name,
+        "value": name.replace(' ', "_"), "annotation_kind": kind, "classifications": [], key: place,
+    })
+}
+
+fn tool_id(name: &str) -> String {
+    format!("{:0<25}", format!("cl0tool{}", name.replace(' ', "")))
 }
 
 fn question_id(name: &str) -> String {

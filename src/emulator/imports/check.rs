@@ -27,6 +27,8 @@ pub(in crate::emulator) struct Prediction {
     pub(in crate::emulator) answer: Option<String>,
     /// Its box, as left, top, width and height.
     pub(in crate::emulator) bbox: Option<[f64; 4]>,
+    /// Its first and its last character.
+    pub(in crate::emulator) span: Option<[u64; 2]>,
     /// 0 to 1; 1 if it has none.
     pub(in crate::emulator) confidence: f64,
 }
@@ -86,6 +88,7 @@ pub(super) fn check(
             feature: feature["name"].as_str().unwrap_or_default().to_owned(),
             answer,
             bbox: bbox(&line["bbox"]),
+            span: span(&line["location"]),
             confidence,
         },
     ))
@@ -134,4 +137,9 @@ fn pick_answer(feature: &Value, answer: &Value) -> Result<String, String> {
 fn bbox(value: &Value) -> Option<[f64; 4]> {
     let side = |key: &str| value[key].as_f64();
     Some([side("left")?, side("top")?, side("width")?, side("height")?])
+}
+
+/// The characters of an entity, in a prediction as in a label.
+pub(super) fn span(location: &Value) -> Option<[u64; 2]> {
+    Some([location["start"].as_u64()?, location["end"].as_u64()?])
 }

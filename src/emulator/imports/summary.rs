@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Imports, Prediction};
+use super::{Imports, Prediction, check};
 use crate::emulator::dataset::Dataset;
 
 /// A box is found by one that shares at least this much with it.
@@ -50,7 +50,8 @@ pub struct FeatureSummary {
     pub predictions: u64,
     /// Labels of the rows that have predictions.
     pub labels: u64,
-    /// Labels that the surest prediction of their row agrees with, or that some box of their class covers.
+    /// Labels that the surest prediction of their row agrees with, that some box of their class covers, or whose very
+    /// characters some prediction of their class marks.
     pub right: u64,
     /// The share of labels that were met; none without labels.
     pub accuracy: Option<f64>,
@@ -126,16 +127,24 @@ fn compare(annotations: &Value, name: &str, predictions: &[&Prediction]) -> (u64
         .iter()
         .max_by(|a, b| a.confidence.total_cmp(&b.confidence));
     let surest = surest.and_then(|prediction| prediction.answer.as_deref());
-    let boxes: Vec<[f64; 4]> = of("objects").into_iter().filter_map(labelled_box).collect();
-    let is_found = |label: &&[f64; 4]| {
-        let mut predicted = predictions.iter().filter_map(|prediction| prediction.bbox);
-        predicted.any(|predicted| overlap(**label, predicted) >= OVERLAP)
-    };
-    let found = boxes.iter().filter(is_found).count();
-    let (labels, right) = answers.fold((boxes.len(), found), |(labels, right), answer| {
-        (labels + 1, right + usize::from(surest == Some(answer)))
-    });
-    (labels as u64, right as u64)
+    let answers = answers.map(|answer| surest == Some(answer));
+    let objects = of("objects").into_iter();
+    let met = answers.chain(objects.filter_map(|object| is_met(object, predictions)));
+    met.fold((0, 0), |(labels, right), met| {
+        (labels + 1, right + u64::from(met))
+    })
+}
+
+/// Whether some prediction covers a labelled box, or marks the very characters of a labelled entity; none for an object
+/// that is neither.
+fn is_met(object: &Value, predictions: &[&Prediction]) -> Option<bool> {
+    if let Some(span) = check::span(&object["location"]) {
+        let mut predicted = predictions.iter().filter_map(|prediction| prediction.span);
+        return Some(predicted.any(|predicted| predicted == span));
+    }
+    let label = labelled_box(object)?;
+    let mut predicted = predictions.iter().filter_map(|prediction| prediction.bbox);
+    Some(predicted.any(|predicted| overlap(label, predicted) >= OVERLAP))
 }
 
 fn labelled_box(object: &Value) -> Option<[f64; 4]> {

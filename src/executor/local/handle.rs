@@ -72,9 +72,11 @@ impl LocalHandle {
             .map_err(|error| QueryError(format!("a handle that cannot be read: {error}")))
     }
 
+    /// A container may have been made anew under another name; the same boot is the same machine.
     pub(super) fn is_of_this_machine(&self) -> Result<(), QueryError> {
         let here = process::machine_id();
-        if self.machine_id == here {
+        let is_known = self.boot_id != process::UNKNOWN;
+        if self.machine_id == here || (is_known && self.is_of_this_boot()) {
             return Ok(());
         }
         Err(QueryError(format!(
@@ -87,13 +89,35 @@ impl LocalHandle {
         self.boot_id == process::boot_id()
     }
 
-    pub(super) fn is_of_this_namespace(&self) -> Result<(), QueryError> {
-        if self.pid_namespace == process::pid_namespace() {
-            return Ok(());
-        }
-        Err(QueryError(
-            "its processes are numbered in another pid namespace: only a server there can see them"
-                .to_owned(),
-        ))
+    /// What of its processes can be seen from here.
+    pub(super) fn sight(&self) -> Sight {
+        sight(&process::pid_namespace(), &self.pid_namespace)
+    }
+}
+
+/// The pid namespace of the machine itself; the kernel gives it this name (`PROC_PID_INIT_INO`).
+const OF_THE_MACHINE: &str = "pid:[4026531836]";
+
+/// What can be seen of processes that were numbered in some namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// All, by the numbers that the handle has.
+    Whole,
+    /// All, under other numbers: only their mark tells whose they are.
+    ByMark,
+    /// Nothing, and there is nothing: they were numbered in a container, and ended with it.
+    Ended,
+    /// Nothing, and they may be there.
+    None,
+}
+
+fn sight(ours: &str, theirs: &str) -> Sight {
+    let is_known = |name: &str| name.starts_with("pid:[");
+    match (ours, theirs) {
+        _ if ours == theirs => Sight::Whole,
+        (OF_THE_MACHINE, _) => Sight::ByMark,
+        (_, OF_THE_MACHINE) => Sight::None,
+        _ if is_known(ours) && is_known(theirs) => Sight::Ended,
+        _ => Sight::None,
     }
 }

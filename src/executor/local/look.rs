@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::handle::LocalHandle;
+use super::handle::{LocalHandle, Sight};
 use crate::{
     executor::{CancelOutcome, Found, QueryError},
     job::{Cause, Exit, Handle, LaunchId, Observation, Phase},
@@ -42,6 +42,8 @@ enum Life {
     Unlocked(ProcessId),
     /// No supervisor.
     Over,
+    /// Nothing at all: the container that it ran in has ended.
+    Ended,
 }
 
 pub(super) fn find(dir: &AttemptDir, launch_id: LaunchId) -> Result<Found, QueryError> {
@@ -58,12 +60,10 @@ pub(super) fn find(dir: &AttemptDir, launch_id: LaunchId) -> Result<Found, Query
 
 pub(super) fn observe(handle: &Handle) -> Result<Look, QueryError> {
     let Some(place) = Place::open(handle)? else {
-        return Ok(look(Phase::Exited(Exit {
-            cause: Some(Cause::NodeLost),
-            ..Exit::default()
-        })));
+        return Ok(node_lost());
     };
     match place.life()? {
+        Life::Ended => Ok(node_lost()),
         Life::Locked(supervisor) => place.living(supervisor),
         Life::Unlocked(supervisor) => place.living(Some(supervisor)),
         Life::Over => {
@@ -82,7 +82,7 @@ pub(super) fn cancel(handle: &Handle, grace: Duration) -> Result<CancelOutcome, 
     let supervisor = match place.life()? {
         Life::Locked(supervisor) => supervisor,
         Life::Unlocked(supervisor) => Some(supervisor),
-        Life::Over => return Ok(CancelOutcome::AlreadyEnded),
+        Life::Over | Life::Ended => return Ok(CancelOutcome::AlreadyEnded),
     };
     let request = CancelRequest {
         grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
@@ -103,8 +103,12 @@ pub(super) fn cleanup(handle: &Handle) -> Result<(), QueryError> {
     let Some(place) = Place::open(handle)? else {
         return Ok(());
     };
-    if !matches!(place.life()?, Life::Over) {
-        return Err(QueryError("its supervisor is still there".to_owned()));
+    match place.life()? {
+        Life::Ended => return Ok(()),
+        Life::Over => {}
+        Life::Locked(_) | Life::Unlocked(_) => {
+            return Err(QueryError("its supervisor is still there".to_owned()));
+        }
     }
     let begun = Instant::now();
     loop {
@@ -147,10 +151,20 @@ impl Place {
         if self.dir.is_locked().map_err(unreadable)? {
             return Ok(Life::Locked(self.holder()?));
         }
-        self.handle.is_of_this_namespace()?;
-        let mut supervisors = self.supervisors()?;
-        let alive = supervisors.find(|supervisor| supervisor.is_alive());
-        Ok(alive.map_or(Life::Over, Life::Unlocked))
+        // The lock is the kernel's, whatever it calls our processes: nobody holds it.
+        match self.handle.sight() {
+            Sight::Whole => {
+                let mut supervisors = self.supervisors()?;
+                let alive = supervisors.find(|supervisor| supervisor.is_alive());
+                Ok(alive.map_or(Life::Over, Life::Unlocked))
+            }
+            Sight::ByMark => Ok(Life::Over),
+            Sight::Ended => Ok(Life::Ended),
+            Sight::None => Err(QueryError(
+                "its processes are numbered in another pid namespace: only a server there can see them"
+                    .to_owned(),
+            )),
+        }
     }
 
     /// The one that was spawned, and the one that took the lock; they differ after a repeated submit.
@@ -185,6 +199,9 @@ impl Place {
     }
 
     fn leftovers(&self) -> Result<Vec<ProcessId>, QueryError> {
+        if self.handle.sight() != Sight::Whole {
+            return Ok(process::processes_of(&Session::unknown(), self.launch_id));
+        }
         let beats = self.dir.read_heartbeat().ok().flatten().unwrap_or(0);
         let beats = u32::try_from(beats.saturating_sub(1)).unwrap_or(u32::MAX);
         let alive_for = HEARTBEAT_INTERVAL.saturating_mul(beats);
@@ -197,6 +214,13 @@ impl Place {
         left.dedup();
         Ok(left)
     }
+}
+
+fn node_lost() -> Look {
+    look(Phase::Exited(Exit {
+        cause: Some(Cause::NodeLost),
+        ..Exit::default()
+    }))
 }
 
 fn look(phase: Phase) -> Look {

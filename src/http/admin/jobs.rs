@@ -14,8 +14,8 @@ use warp::{
 use super::{Admin, Parameters, view};
 use crate::{
     http::{answer, error::ApiError},
-    job::{Job, JobId, Stop},
-    job_dir::{JobDir, LogChunk},
+    job::{Cause, Job, JobId, JobKind, Stop},
+    job_dir::{Claimant, JobDir, LogChunk},
     store::{Filter, NewJob},
 };
 
@@ -75,12 +75,31 @@ impl Admin {
         let job = self.find_job(id).await?;
         let timeline = self.store.timeline(&job).await?;
         let reports = self.store.reports_of(job.id).await?;
+        let mut view = self.view(&job, &mut view::Fullness::default()).await?;
+        if let Some(record) = self.late_record(&job).await {
+            view["lateRecord"] = record.into();
+        }
         let shown = json!({
-            "job": self.view(&job, &mut view::Fullness::default()).await?,
+            "job": view,
             "timeline": view::timeline(&timeline),
             "reports": view::reports(&reports),
+            "imports": view::imports(&self.store.imports(&job).await?),
         });
         Ok(answer::json(StatusCode::OK, &shown))
+    }
+
+    /// How the attempt of a lost job ended after all, where its record came later. The job stays as it is.
+    async fn late_record(&self, job: &Job) -> Option<String> {
+        if job.cause != Some(Cause::Lost) {
+            return None;
+        }
+        let dir = JobDir::new(&self.jobs_dir, job.id).attempt(job.attempt);
+        let read = tokio::task::spawn_blocking(move || {
+            let (claim, record) = (dir.read_claim().ok()??, dir.read_exit().ok()??);
+            let by_claimant = matches!(claim.by, Claimant::Supervisor { instance } if instance == record.instance);
+            by_claimant.then(|| format!("its record: {}", record.describe()))
+        });
+        read.await.ok()?
     }
 
     pub(super) async fn read_log(
@@ -158,6 +177,7 @@ impl Admin {
             entry: Arc::clone(&entry),
             model_run_id: job.model_run_id,
             model_id: job.model_id,
+            kind: JobKind::Train,
             parent: Some(job.id),
             actor,
             webhook,

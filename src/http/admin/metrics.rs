@@ -1,6 +1,6 @@
 //! `/metrics`: how things stand, for Prometheus.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use jiff::Timestamp;
 use warp::{
@@ -11,9 +11,30 @@ use warp::{
 use super::Admin;
 use crate::{
     http::error::ApiError,
+    job::{Cause, JobState},
     meters::{BOUNDS, Durations},
     store::Standing,
 };
+
+/// Answers to Labelbox that are told from the start, since people are to be woken when one is given.
+const WATCHED_ANSWERS: [&str; 8] = [
+    "accepted",
+    "duplicate",
+    "models",
+    "signature_malformed",
+    "signature_mismatch",
+    "signature_missing",
+    "too_many",
+    "unavailable",
+];
+
+/// Why jobs end that people are to be woken for.
+const WATCHED_CAUSES: [Cause; 4] = [
+    Cause::StartFailed,
+    Cause::NodeLost,
+    Cause::Infra,
+    Cause::Lost,
+];
 
 impl Admin {
     pub(super) async fn metrics(&self) -> Result<Response, ApiError> {
@@ -23,6 +44,7 @@ impl Admin {
         self.write_jobs(&mut page, &standing);
         self.write_reports(&mut page, &standing);
         self.write_labelbox(&mut page);
+        self.write_exports(&mut page);
         self.write_server(&mut page);
         let mut response = Response::new(page.text.into());
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -36,7 +58,16 @@ impl Admin {
             "counter",
             "Requests to Labelbox's listener, by answer",
         );
+        // A line that first appears with its first event would show no increase.
+        let config = self.config.get();
+        let workspaces = config.workspaces.iter().map(|workspace| &workspace.name);
+        let mut counts: BTreeMap<(String, &str), u64> = workspaces
+            .flat_map(|name| WATCHED_ANSWERS.map(|answer| ((name.clone(), answer), 0)))
+            .collect();
         for (workspace, answer, count) in self.visits.answers() {
+            counts.insert((workspace, answer), count);
+        }
+        for ((workspace, answer), count) in counts {
             page.line(&[("workspace", &workspace), ("answer", answer)], count);
         }
         page.begin(
@@ -44,16 +75,10 @@ impl Admin {
             "gauge",
             "When a secret last signed since the start; secrets that did not are left out",
         );
-        for workspace in &self.config.get().workspaces {
-            let uses = self.visits.secrets(&workspace.name);
-            for (secret, last) in workspace.webhook_secrets.iter().zip(uses) {
-                if let Some(last) = last {
-                    let labels = [
-                        ("workspace", &*workspace.name),
-                        ("place", &secret.to_string()),
-                    ];
-                    page.line(&labels, last.as_second());
-                }
+        for (workspace, place, last) in self.secret_uses() {
+            if let Some(last) = last {
+                let labels = [("workspace", &*workspace), ("place", &*place)];
+                page.line(&labels, last.as_second());
             }
         }
     }
@@ -68,14 +93,41 @@ impl Admin {
             "counter",
             "Jobs that ended since the start",
         );
-        for ((model, state, cause), count) in self.store.meters().ended.all() {
-            let cause = cause.map_or("", crate::job::Cause::as_str);
+        let config = self.config.get();
+        let models = config.models.iter().map(|model| &model.slug);
+        let watched = |cause: Cause| (JobState::Failed, Some(cause));
+        let mut ended: BTreeMap<(String, JobState, Option<Cause>), u64> = models
+            .flat_map(|model| {
+                let ends = WATCHED_CAUSES.map(watched).into_iter();
+                ends.chain([(JobState::Succeeded, None)])
+                    .map(|(state, cause)| ((model.clone(), state, cause), 0))
+            })
+            .collect();
+        ended.extend(self.store.meters().ended.all());
+        for ((model, state, cause), count) in ended {
+            let cause = cause.map_or("", Cause::as_str);
             let labels = [
                 ("model", &*model),
                 ("state", state.as_str()),
                 ("cause", cause),
             ];
             page.line(&labels, count);
+        }
+        page.begin(
+            "imports_total",
+            "counter",
+            "Imports of predictions that ended since the start",
+        );
+        for (outcome, count) in self.store.meters().imports.all() {
+            page.line(&[("outcome", outcome)], count);
+        }
+        page.begin(
+            "predictions_total",
+            "counter",
+            "Predictions since the start: imported, refused by Labelbox, rejected before",
+        );
+        for (outcome, count) in self.store.meters().predictions.all() {
+            page.line(&[("outcome", outcome)], count);
         }
         page.begin("slots", "gauge", "Jobs that an executor holds at once");
         for (executor, slots) in &self.slots {
@@ -166,6 +218,24 @@ impl Admin {
         for (workspace, labelbox) in labelboxes.iter() {
             page.durations(&[("workspace", workspace)], &labelbox.meters().durations);
         }
+    }
+
+    fn write_exports(&self, page: &mut Page) {
+        let exports = &self.exports;
+        page.begin("exports", "gauge", "Exports of runs' data under way");
+        page.line(&[], exports.under_way());
+        page.begin(
+            "exported_rows_total",
+            "counter",
+            "Data rows fetched since the start",
+        );
+        page.line(&[], exports.rows());
+        page.begin(
+            "exported_bytes_total",
+            "counter",
+            "Bytes of exports fetched since the start",
+        );
+        page.line(&[], exports.bytes());
     }
 
     fn write_server(&self, page: &mut Page) {

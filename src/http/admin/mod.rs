@@ -4,10 +4,12 @@
 mod guard;
 mod jobs;
 mod metrics;
+mod model;
 mod parameters;
 mod prune;
 mod reports;
 mod start;
+mod upload;
 mod view;
 mod visits;
 
@@ -28,12 +30,14 @@ use super::{
     answer,
     body::BodyLimits,
     error::{ApiError, answer_rejection},
+    labelbox::WorkspaceRoutes,
     visits::Visits,
 };
 use crate::{
     config::{Config, Current},
     disk::Room,
     labelbox::Labelbox,
+    meters::ExportMeters,
     store::Store,
 };
 use parameters::Parameters;
@@ -53,10 +57,14 @@ pub struct Admin {
     pub jobs_dir: PathBuf,
     /// What came to Labelbox's listener.
     pub visits: Arc<Visits>,
+    /// The workspaces as Labelbox sees them, whose secrets know when they signed.
+    pub routes: Current<Vec<WorkspaceRoutes>>,
     /// How much room the disks have.
     pub room: Current<Room>,
     /// The clients of Labelbox, by workspace.
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
+    /// How exports fare.
+    pub exports: Arc<ExportMeters>,
     /// Rung when somebody wants old files removed now.
     pub prune: Arc<Notify>,
     /// What every `/api` request must bear.
@@ -119,6 +127,7 @@ impl Admin {
             ["jobs"] => self.list_jobs(parameters).await,
             ["jobs", id] => self.show_job(id).await,
             ["jobs", id, "log"] => self.read_log(id, parameters).await,
+            ["jobs", id, "model"] => self.send_model(id, parameters).await,
             ["reports"] => self.list_reports(parameters).await,
             ["prunable"] => self.list_prunable().await,
             ["refused"] => Ok(self.list_refused()),
@@ -132,6 +141,7 @@ impl Admin {
         match path {
             ["jobs", id, "cancel"] => self.cancel_job(id, body).await,
             ["jobs", id, "retry"] => self.retry_job(id, body).await,
+            ["jobs", id, "retry-upload"] => self.retry_upload(id, body).await,
             ["start"] => self.start_job(body).await,
             ["prune"] => self.prune(body),
             ["reports", id, action] => self.settle_report(id, action, body).await,
@@ -146,7 +156,7 @@ fn is_get(path: &[&str]) -> bool {
         path,
         ["jobs" | "reports" | "prunable" | "refused" | "secrets" | "readiness"]
             | ["jobs", _]
-            | ["jobs", _, "log"]
+            | ["jobs", _, "log" | "model"]
     )
 }
 
@@ -154,7 +164,9 @@ fn is_get(path: &[&str]) -> bool {
 fn is_post(path: &[&str]) -> bool {
     matches!(
         path,
-        ["start" | "prune"] | ["jobs", _, "cancel" | "retry"] | ["reports", _, "resend" | "drop"]
+        ["start" | "prune"]
+            | ["jobs", _, "cancel" | "retry" | "retry-upload"]
+            | ["reports", _, "resend" | "drop"]
     )
 }
 

@@ -12,6 +12,7 @@ use super::{Admin, jobs::checked_actor, view};
 use crate::{
     config::ModelEntry,
     http::{answer, error::ApiError},
+    job::JobKind,
     store::{Acceptance, NewJob},
 };
 
@@ -47,6 +48,7 @@ impl Admin {
             entry,
             model_run_id,
             model_id: start.model_id,
+            kind: JobKind::Train,
             parent: None,
             actor: checked_actor(start.actor)?,
             webhook: Bytes::from(webhook.to_string()),

@@ -10,7 +10,7 @@ use crate::{
     http::error::ApiError,
     job::{Job, JobState},
     job_dir::JobDir,
-    store::{JobCounts, ReportRow, TimelineRow},
+    store::{ImportRow, JobCounts, ReportRow, TimelineRow},
 };
 
 /// How full each executor is, asked once for a whole list.
@@ -55,6 +55,16 @@ impl Admin {
         {
             return Ok(Some(shortage));
         }
+        if job.state == JobState::Exporting && job.waiting.is_none() {
+            let noted = self.exports.noted(job.id);
+            let why = "waits for its turn among the exports under way".to_owned();
+            return Ok(Some(noted.unwrap_or(why)).filter(|text| !text.is_empty()));
+        }
+        if job.state == JobState::Accepted && job.next_check_at.is_none() {
+            return Ok(Some(format!(
+                "waits until fewer jobs of executor {executor} export their data, or wait with it for a slot"
+            )));
+        }
         if job.state != JobState::Queued {
             return Ok(job.waiting.clone());
         }
@@ -98,6 +108,18 @@ pub(super) fn reports(rows: &[ReportRow]) -> Vec<Value> {
             "status": row.report.status, "errorMessage": row.report.error_message,
             "metadata": row.report.metadata, "state": row.state, "createdAt": time(row.created_at),
             "failures": row.failures, "error": row.error,
+        });
+        drop_nulls(&mut view);
+        view
+    };
+    rows.iter().map(view).collect()
+}
+
+pub(super) fn imports(rows: &[ImportRow]) -> Vec<Value> {
+    let view = |row: &ImportRow| {
+        let mut view = json!({
+            "chunk": row.chunk, "name": row.name, "state": row.state, "predictions": row.lines,
+            "refused": row.refused, "firstReason": row.note, "postedAt": row.posted_at.map(time),
         });
         drop_nulls(&mut view);
         view

@@ -1,10 +1,11 @@
 //! What came to Labelbox's listener: what was refused, and which secrets sign.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use warp::{http::StatusCode, reply::Response};
 
 use super::{Admin, view::time};
-use crate::{config::Workspace, http::answer};
+use crate::http::answer;
 
 impl Admin {
     pub(super) fn list_refused(&self) -> Response {
@@ -14,24 +15,24 @@ impl Admin {
 
     /// Where each secret stands, never its value, and when it last signed since the start of the server.
     pub(super) fn list_secrets(&self) -> Response {
-        let config = self.config.get();
-        let secrets: Vec<Value> = config
-            .workspaces
-            .iter()
-            .flat_map(|workspace| self.secrets_of(workspace))
-            .collect();
+        let view = |(workspace, place, last_use): (String, String, Option<Timestamp>)| json!({"workspace": workspace, "place": place, "lastUsedAt": last_use.map(time)});
+        let secrets: Vec<Value> = self.secret_uses().into_iter().map(view).collect();
         answer::json(StatusCode::OK, &json!({"secrets": secrets}))
     }
 
-    fn secrets_of(&self, workspace: &Workspace) -> Vec<Value> {
-        let uses = self.visits.secrets(&workspace.name);
-        let references = workspace.webhook_secrets.iter().enumerate();
-        let view = |(index, reference): (usize, &crate::config::SecretRef)| {
-            let last_use = uses.get(index).copied().flatten().map(time);
-            json!({
-                "workspace": workspace.name, "place": reference.to_string(), "lastUsedAt": last_use,
-            })
-        };
-        references.map(view).collect()
+    /// Workspace, place and last use of each webhook secret.
+    pub(super) fn secret_uses(&self) -> Vec<(String, String, Option<Timestamp>)> {
+        let (config, routes) = (self.config.get(), self.routes.get());
+        let mut uses = Vec::new();
+        for workspace in &config.workspaces {
+            let of_workspace = routes.iter().find(|routes| routes.name() == workspace.name);
+            let last = of_workspace.map(|routes| routes.secrets().last_uses());
+            let places = workspace.webhook_secrets.iter().map(ToString::to_string);
+            uses.extend(
+                (places.zip(last.unwrap_or_default()))
+                    .map(|(place, last)| (workspace.name.clone(), place, last)),
+            );
+        }
+        uses
     }
 }

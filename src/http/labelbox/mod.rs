@@ -179,11 +179,14 @@ impl Door {
         };
         let now = Timestamp::now();
         match workspace.secrets.verify(Some(signature), &body) {
-            Ok(index) => self.visits.note_secret(&workspace.name, index, now),
+            Ok(index) => workspace.secrets.note_use(index, now),
             Err(error) => {
                 let diagnosis = (self.visits.may_diagnose(now))
                     .then(|| refusal::diagnose(workspaces, workspace, signature, &body));
-                return Err(Refusal::from(error).with_diagnosis(diagnosis.flatten()));
+                let diagnosis = diagnosis
+                    .flatten()
+                    .or_else(|| refusal::know_the_secret(workspace));
+                return Err(Refusal::from(error).with_diagnosis(diagnosis));
             }
         }
         Ok(body)

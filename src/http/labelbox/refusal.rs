@@ -115,3 +115,12 @@ pub(super) fn diagnose(
         .diagnose(signature, body)
         .map(str::to_owned)
 }
+
+/// What follows from a secret that has signed other requests.
+pub(super) fn know_the_secret(workspace: &WorkspaceRoutes) -> Option<String> {
+    let last = workspace.secrets.last_uses().into_iter().flatten().max()?;
+    Some(format!(
+        "a secret of this workspace signed a request at {last:.0}: either this body was changed on its way, or the \
+         secret in Labelbox was changed since, or it was not Labelbox"
+    ))
+}

@@ -82,6 +82,18 @@ impl WorkspaceRoutes {
         }
     }
 
+    /// The workspace's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The secrets that open it.
+    #[must_use]
+    pub fn secrets(&self) -> &WebhookSecrets {
+        &self.secrets
+    }
+
     /// What precedes the endpoints.
     pub(super) fn path(&self) -> &str {
         &self.path

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs, io,
     io::{BufWriter, Write},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -118,6 +118,11 @@ fn write(job_dir: &JobDir, name: &str) -> io::Result<()> {
                 && let Some(record) = describe(job_dir, path)?
             {
                 add(&record)?;
+            } else if let Some(path) = path.to_str().filter(|_| kind.is_symlink()) {
+                let target = fs::read_link(job_dir.path().join(path))?;
+                if let Some(record) = describe_link(path, &target) {
+                    add(&record)?;
+                }
             }
         }
     }
@@ -136,7 +141,30 @@ fn describe(job_dir: &JobDir, path: &str) -> io::Result<Option<FileRecord>> {
         size,
         sha256,
         executable: false,
+        link: None,
     }))
+}
+
+/// A format's link to a row's file; one that leads out of the data is none.
+fn describe_link(path: &str, target: &Path) -> Option<FileRecord> {
+    let mut place: Vec<&str> = path.split('/').collect();
+    place.pop();
+    for part in target.components() {
+        match part {
+            Component::Normal(name) => place.push(name.to_str()?),
+            Component::ParentDir => drop(place.pop()?),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    let leads_to_data = place.first() == Some(&"data") && place.len() > 1;
+    leads_to_data.then(|| FileRecord {
+        path: path.to_owned(),
+        size: 0,
+        sha256: String::new(),
+        executable: false,
+        link: Some(place.join("/")),
+    })
 }
 
 /// Whether a path of the list's kind is one that may be given.

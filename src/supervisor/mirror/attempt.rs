@@ -19,7 +19,7 @@ use crate::{
     job::Stage,
     job_dir::{Event, ExitRecord, Lock, Request, files},
     supervisor::{
-        self, SuperviseError, Work,
+        self, SuperviseError, Work, complain,
         record::{self, End},
         seat::Seat,
         watch::{self, Signals},
@@ -133,11 +133,11 @@ impl Attempt {
         match self.runtime.block_on(outputs) {
             Ok(Sent::All) => Ok(()),
             Ok(Sent::NotWanted) => {
-                eprintln!("out/ is not sent: the command was to stop");
+                complain(format_args!("out/ is not sent: the command was to stop"));
                 Ok(())
             }
             Err(Fault::Refused(why)) => {
-                eprintln!("out/ is not sent: {why}");
+                complain(format_args!("out/ is not sent: {why}"));
                 record.outputs_refused = Some(why);
                 rewrite(&self.home, record).map_err(|error| Fault::Later(error.to_string()))
             }

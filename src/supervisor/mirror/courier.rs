@@ -23,6 +23,7 @@ use super::{
 use crate::{
     job_dir::{AttemptDir, CancelRequest, HEARTBEAT_INTERVAL, files},
     mirror::Standing,
+    supervisor::complain,
 };
 
 /// How often is looked for something new.
@@ -170,7 +171,7 @@ impl Pump {
                     self.events = Some(standing.have);
                 }
                 Err(Fault::Refused(why)) => {
-                    eprintln!("no more events are sent: {why}");
+                    complain(format_args!("no more events are sent: {why}"));
                     self.events = None;
                 }
                 Err(fault) => return Err(fault),
@@ -196,7 +197,7 @@ impl Pump {
                     self.log = Some(standing.have);
                 }
                 Err(Fault::Refused(why)) => {
-                    eprintln!("no more of the log is sent: {why}");
+                    complain(format_args!("no more of the log is sent: {why}"));
                     self.log = None;
                 }
                 Err(fault) => return Err(fault),
@@ -223,7 +224,7 @@ impl Pump {
 
     fn wish(&self, wish: &CancelRequest) {
         if let Err(error) = self.dir.request_cancel(wish) {
-            eprintln!("a wish to stop cannot be passed on: {error}");
+            complain(format_args!("a wish to stop cannot be passed on: {error}"));
         }
     }
 }

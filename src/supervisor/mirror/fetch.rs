@@ -67,7 +67,11 @@ async fn next_record(
         || ["data/", "code/"]
             .iter()
             .any(|folder| record.path.starts_with(folder));
-    if !is_ours || !stays_inside(&record.path) {
+    let leads_to_data = |link: &String| link.starts_with("data/") && stays_inside(link);
+    let is_link = record.link.is_some();
+    let is_fit = record.link.as_ref().is_none_or(leads_to_data)
+        && (!is_link || record.path.starts_with("data/"));
+    if !is_ours || !is_fit || !stays_inside(&record.path) {
         let text = format!("the list of files holds {:?}", record.path);
         return Err(Fault::Refused(text));
     }
@@ -81,6 +85,9 @@ async fn fetch_file(
     mut patience: Patience,
 ) -> Result<(), Fault> {
     let place = home.job.path().join(&record.path);
+    if let Some(link) = &record.link {
+        return put_link(&place, &record.path, link).map_err(|error| local(&error));
+    }
     if is_whole(&place, &record).await {
         return Ok(());
     }
@@ -106,6 +113,15 @@ async fn fetch_file(
             }
         }
     }
+}
+
+/// Makes a link that leads to the same place as the server's, wherever the job directory lies.
+fn put_link(place: &Path, path: &str, link: &str) -> io::Result<()> {
+    if let Some(folder) = place.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let up = "../".repeat(path.matches('/').count());
+    files::link_once(Path::new(&format!("{up}{link}")), place)
 }
 
 /// Reads on where `part` ends, to the end of the file.

@@ -13,6 +13,7 @@ use crate::{
     job::LaunchId,
     job_dir::{AttemptDir, JobDir, files},
     mirror::home_of,
+    supervisor::complain,
 };
 
 /// The longest instance file believed, in bytes.
@@ -65,7 +66,7 @@ impl Home {
         };
         let removed = (0..REMOVALS).find_map(|_| fs::remove_dir_all(path).ok());
         if removed.is_none() && path.exists() {
-            eprintln!("{} cannot be removed", path.display());
+            complain(format_args!("{} cannot be removed", path.display()));
         }
     }
 }

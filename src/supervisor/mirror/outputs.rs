@@ -17,6 +17,7 @@ use super::{
 use crate::{
     job_dir::{AttemptDir, FileRecord, files, hash_file},
     mirror::stays_inside,
+    supervisor::complain,
 };
 
 /// A file whose sum is wrong at the other end is sent again, so often.
@@ -111,6 +112,7 @@ async fn describe(dir: &AttemptDir, path: String) -> Result<Option<(File, FileRe
             size,
             sha256,
             executable: false,
+            link: None,
         };
         Ok(Some((file, record)))
     });
@@ -135,10 +137,10 @@ fn list(dir: &AttemptDir) -> io::Result<Vec<String>> {
                 .filter(|path| kind.is_file() && stays_inside(path))
             {
                 Some(path) => paths.push(path.to_owned()),
-                None => eprintln!(
+                None => complain(format_args!(
                     "not sent, since it is no file with a sensible name: out/{}",
                     path.display()
-                ),
+                )),
             }
         }
     }

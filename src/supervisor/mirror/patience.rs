@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::remote::Fault;
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, supervisor::complain};
 
 /// Between tries to reach the server: 1 s, 2 s, 4 s, … 30 s.
 const BACKOFF: Backoff = Backoff {
@@ -51,7 +51,7 @@ impl Patience {
             return Err(Fault::Later(why));
         }
         if self.said.as_ref() != Some(&why) {
-            eprintln!("cannot {doing} yet, trying again: {why}");
+            complain(format_args!("cannot {doing} yet, trying again: {why}"));
             self.said = Some(why);
         }
         self.failures = self.failures.saturating_add(1);

@@ -1,7 +1,7 @@
 //! What a model says of its data and its parameters, and what a run's own config makes of them.
 
 use serde_json::{Map, Value, json};
-use trainhook::config::{ModelEntry, Parts, Predictions, Settled};
+use trainhook::config::{Format, ModelEntry, Parts, Predictions, Settled, Tolerance};
 
 use super::{
     GOOD,
@@ -42,6 +42,15 @@ fn an_export_brings_predictions_with_it_unless_they_are_not_wanted() {
     assert_eq!(wanted.timeout_ms, Some(6 * 3_600_000));
     let without = export("export_timeout = \"none\"").expect("on");
     assert_eq!(without.timeout_ms, None);
+    let hour = |line: &str| {
+        export(line)
+            .expect("on")
+            .max_age_ms
+            .map(|age| age / 3_600_000)
+    };
+    assert_eq!(hour(""), Some(12));
+    assert_eq!(hour("export_max_age = \"3h\""), Some(3));
+    assert_eq!(hour("export_max_age = \"none\""), None);
     let predictions = |line: &str| model(line, "").predictions;
     assert_eq!(predictions(""), Predictions::Required);
     assert_eq!(predictions("export = false"), Predictions::None);
@@ -50,6 +59,28 @@ fn an_export_brings_predictions_with_it_unless_they_are_not_wanted() {
         Predictions::Optional
     );
     assert_eq!(predictions("predictions = \"none\""), Predictions::None);
+}
+
+#[test]
+fn as_many_predictions_may_be_refused_as_the_file_says() {
+    let tolerance = |line: &str| model(line, "").max_row_errors;
+    assert_eq!(tolerance(""), Tolerance::Count(0));
+    let ten = tolerance("max_row_errors = 10");
+    assert!(ten.allows(10, 10) && !ten.allows(11, 1_000_000));
+    let percent = tolerance("max_row_errors = \"0.5%\"");
+    assert!(percent.allows(5, 1000) && !percent.allows(6, 1000) && percent.allows(0, 0));
+    for wrong in ["-1", "1.5", "\"1\"", "\"101%\"", "\"NaN%\"", "true"] {
+        let text = "a whole number from 0, or a share such as \"1%\"";
+        let line = format!("max_row_errors = {wrong}");
+        added(HEAD, &line, 15, "models.digits.max_row_errors", text);
+    }
+    added(
+        HEAD,
+        "export = false\nmax_row_errors = 1",
+        16,
+        "models.digits.max_row_errors",
+        "nothing to count",
+    );
 }
 
 #[test]
@@ -88,6 +119,29 @@ fn mistakes_about_data_are_located() {
         16,
         "models.digits.predictions",
         "cannot be checked",
+    );
+}
+
+#[test]
+fn formats_are_written_of_what_is_exported() {
+    let formats = |line: &str| model(line, "").formats;
+    assert_eq!(formats(""), []);
+    assert_eq!(formats("formats = [\"hf\"]"), [Format::Hf]);
+    assert_eq!(
+        formats("formats = [\"yolo\", \"coco\"]\nexport = { files = true }"),
+        [Format::Coco, Format::Yolo]
+    );
+    let wrong = |line: &str, text: &str| added(HEAD, line, 15, "models.digits.formats", text);
+    wrong("formats = [\"voc\"]", "\"coco\", \"yolo\" and \"hf\" only");
+    wrong("formats = \"coco\"", "a list of texts");
+    wrong("formats = [\"hf\", \"hf\"]", "twice");
+    wrong(
+        "formats = [\"hf\"]\nexport = false",
+        "take export = false away",
+    );
+    wrong(
+        "formats = [\"hf\", \"coco\"]",
+        "\"coco\" is of images, which are fetched only if you write export = { files = true }",
     );
 }
 
@@ -173,5 +227,85 @@ fn a_value_outside_its_limits_is_refused_in_words() {
     assert!(
         refused.ends_with("but it must be one of adam, sgd"),
         "{refused}"
+    );
+}
+
+#[test]
+fn how_far_ahead_and_how_often_labelbox_is_asked_has_defaults_and_bounds() {
+    let config = read(GOOD).expect("no mistakes");
+    assert_eq!(config.executors[0].export_ahead, 2);
+    assert_eq!(config.workspaces[0].requests_per_minute, 1200);
+    let other = GOOD
+        .replacen(
+            "[executors.local]",
+            "[executors.local]\nexport_ahead = 0",
+            1,
+        )
+        .replacen(
+            "[workspaces.main]",
+            "[workspaces.main]\nrequests_per_minute = 5000",
+            1,
+        );
+    let config = read(&other).expect("no mistakes");
+    assert_eq!(config.executors[0].export_ahead, 0);
+    assert_eq!(config.workspaces[0].requests_per_minute, 5000);
+    let too_few = GOOD.replacen(
+        "[workspaces.main]",
+        "[workspaces.main]\nrequests_per_minute = 10",
+        1,
+    );
+    let mistakes = read(&too_few).expect_err("a mistake");
+    assert!(
+        format!("{mistakes:?}").contains("requests_per_minute"),
+        "{mistakes:?}"
+    );
+}
+
+#[test]
+fn files_are_bounded_in_size_and_in_how_many_may_be_missing() {
+    let export = |line: &str| model(line, "").export.expect("on");
+    let default = export("export = { files = true }");
+    assert_eq!(default.max_file_size, 2_000_000_000);
+    assert_eq!(default.max_missing_files, Tolerance::Count(0));
+    let set = |value: &str| {
+        export(&format!(
+            "export = {{ files = true, max_missing_files = {value} }}"
+        ))
+    };
+    for (value, all, most) in [
+        ("7", 1000, 7),
+        ("\"1%\"", 1000, 10),
+        ("\"0.5%\"", 1000, 5),
+        ("\"0.05 %\"", 1999, 0),
+        ("\"100%\"", u64::MAX, u64::MAX),
+    ] {
+        assert_eq!(set(value).max_missing_files.most(all), most, "{value}");
+    }
+    let wrong = |line: &str, key: &str, text: &str| {
+        let key = format!("models.digits.export.{key}");
+        added(HEAD, &format!("export = {{ {line} }}"), 15, &key, text);
+    };
+    for value in [
+        "-1",
+        "\"1\"",
+        "\"101%\"",
+        "\"-1%\"",
+        "\"0.001%\"",
+        "\"%\"",
+        "\".5%\"",
+        "1.5",
+    ] {
+        let line = format!("files = true, max_missing_files = {value}");
+        wrong(&line, "max_missing_files", "a share such as \"1%\"");
+    }
+    wrong(
+        "files = true, max_file_size = 5",
+        "max_file_size",
+        "a size such as",
+    );
+    wrong(
+        "max_missing_files = 1",
+        "max_missing_files",
+        "without files = true",
     );
 }

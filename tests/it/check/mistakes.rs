@@ -76,6 +76,34 @@ fn mistakes_of_the_server() {
     );
     added(
         head,
+        "media_allow = [\"labelbox\"]",
+        2,
+        "server.media_allow",
+        "is no address",
+    );
+    added(
+        head,
+        "media_proxy = \"http://user:word@proxy:3128\"",
+        2,
+        "server.media_proxy",
+        "without a password",
+    );
+    added(
+        head,
+        "media_cache = \"jobs\"",
+        2,
+        "server.media_cache",
+        "one of its own",
+    );
+    added(
+        head,
+        "media_cache_size = \"much\"",
+        2,
+        "server.media_cache_size",
+        "a size such as",
+    );
+    added(
+        head,
         "max_body = \"1\"",
         2,
         "server.max_body",

@@ -5,25 +5,44 @@
 mod points;
 mod promises;
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use serde_json::Value;
 use trainhook::{
     config::Secret,
-    emulator::{Click, Fault, FaultKind},
+    emulator::{Click, Dataset, Fault, FaultKind},
     process::ProcessId,
 };
 
-use crate::support::{
-    numbers::Numbers,
-    processes,
-    stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+use crate::{
+    export,
+    support::{
+        numbers::Numbers,
+        processes,
+        stack::{SECRET, Stack, job_id, model, settings, wait_until, workspace},
+    },
 };
 
-const KILLS: usize = 200;
+const KILLS: usize = 300;
+
+/// Jobs at once.
+const SLOTS: usize = 4;
 
 /// Every command notes its launch when it starts; nothing else does.
 const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
+
+/// What may go wrong at Labelbox.
+const CALLS: [&str; 9] = [
+    "updateTrainingPipeline",
+    "modelRun",
+    "trainingPipeline",
+    "exportDataRowsInModelRun",
+    "user",
+    "annotationGroups",
+    "ontology",
+    "task",
+    "/files/exports",
+];
 
 /// What the kills are tried on.
 struct Trial {
@@ -31,8 +50,14 @@ struct Trial {
     numbers: Numbers,
     /// Runs that the server has said yes to, and their jobs.
     accepted: Vec<(String, String)>,
+    /// How often each run was clicked, answered or not.
+    clicks: BTreeMap<String, usize>,
     /// A run whose click was not answered: it is clicked again.
     unanswered: Option<(String, &'static str)>,
+}
+
+fn is_final(status: &str) -> bool {
+    matches!(status, "COMPLETE" | "FAILED")
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -51,10 +76,16 @@ fn models() -> String {
         ("forking", "sleep 30 & sleep 0.2"),
     ];
     let models = scripts.map(|(name, script)| model(name, &format!("{NOTE}{script}"), quickly));
+    let has_its_data = format!("{NOTE}[ $(wc -l < $TRAINHOOK_TRAINING_FILE) = 160 ] || exit 4");
+    let patient = format!("{NOTE}while [ ! -e release ]; do sleep 0.02; done");
     models.concat()
+        + &export::model("data", &has_its_data, quickly)
+        + &model("patient", &patient, quickly)
 }
 
-const MODELS: [&str; 6] = ["quick", "short", "long", "wrong", "shaky", "forking"];
+const MODELS: [&str; 7] = [
+    "quick", "short", "long", "wrong", "shaky", "forking", "data",
+];
 
 impl Trial {
     async fn start(seed: u64) -> Self {
@@ -62,32 +93,43 @@ impl Trial {
     }
 
     async fn start_program(program: &Path, seed: u64) -> Self {
-        let executor = "[executors.local]\nkind = \"local\"\nmax_running = 4\n";
-        let rest = executor.to_owned() + &models();
+        let executor = format!("[executors.local]\nkind = \"local\"\nmax_running = {SLOTS}\n");
+        let rest = executor + &models();
         let stack = Stack::start_program(program, |endpoint| {
             let quick = settings()
                 .replace("\"5s\"", "\"500ms\"")
-                .replace("\"1s\"", "\"100ms\"");
+                .replace("\"1s\"", "\"100ms\"")
+                .replace("[server]", "[server]\nredelivery_window = \"0s\"");
             quick + &workspace("main", "/", endpoint) + &rest
         });
         Self {
             stack: stack.await,
             numbers: Numbers::from(seed),
             accepted: Vec::new(),
+            clicks: BTreeMap::new(),
             unanswered: None,
         }
     }
 
     /// One click, answered or not: the server may die meanwhile.
     async fn click(&mut self) {
-        let fresh = || {
-            (
-                self.stack.new_run(),
-                *Numbers::one_of(&mut self.numbers, &MODELS),
-            )
+        let (run, model_type) = match self.unanswered.take() {
+            Some(unanswered) => unanswered,
+            None => (self.some_run(), *self.numbers.one_of(&MODELS)),
         };
-        let (run, model_type) = self.unanswered.take().unwrap_or_else(fresh);
         self.click_on(run, model_type).await;
+    }
+
+    /// A fresh run, or one that was trained before and is trained again.
+    fn some_run(&mut self) -> String {
+        let trained = self.numbers.below(4) == 0 && !self.accepted.is_empty();
+        let run = trained.then(|| self.numbers.one_of(&self.accepted).0.clone());
+        let has_ended = |run: &String| {
+            let timeline = self.stack.emulator.timeline(run);
+            timeline.last().is_some_and(|last| is_final(&last.status))
+        };
+        run.filter(has_ended)
+            .unwrap_or_else(|| self.stack.run_with(&Dataset::generated(200, 300)))
     }
 
     async fn click_on(&mut self, run: String, model_type: &'static str) {
@@ -98,6 +140,7 @@ impl Trial {
             model_run_id: run.clone(),
             model_type: Some(model_type.to_owned()),
         };
+        *self.clicks.entry(run.clone()).or_default() += 1;
         let outcome = self.stack.emulator.click(click).await;
         match outcome.map(|outcome| outcome.model_run) {
             Ok(Some(answer)) if answer.status == 200 => {
@@ -109,9 +152,7 @@ impl Trial {
 
     /// Something goes wrong with one of the next calls to Labelbox.
     fn spoil(&mut self) {
-        let operation =
-            self.numbers
-                .one_of(&["updateTrainingPipeline", "modelRun", "trainingPipeline"]);
+        let operation = self.numbers.one_of(&CALLS);
         let status = |status| FaultKind::Status {
             status,
             body: None,
@@ -173,6 +214,27 @@ impl Trial {
         .await;
     }
 
+    /// As many jobs run at once as there are slots, and no more, whatever became of those that held them before.
+    async fn fill_all_slots(&mut self) {
+        for _ in 0..=SLOTS {
+            let run = self.stack.new_run();
+            self.click_on(run, "patient").await;
+        }
+        let count = |state: &str| {
+            let listed = self
+                .stack
+                .trainhook(&["jobs", "list", "--state", state, "--json"]);
+            let listed: Value = serde_json::from_str(&listed).expect("JSON");
+            listed["jobs"].as_array().map_or(0, Vec::len)
+        };
+        wait_until("a job in every slot, and one that waits", || {
+            (count("running") == SLOTS && count("queued") == 1).then_some(())
+        })
+        .await;
+        fs::write(self.stack.folder.path().join("release"), "").expect("the folder is writable");
+        self.settle().await;
+    }
+
     fn is_empty(&self, command: &[&str], key: &str) -> Option<()> {
         let listed = self.stack.trainhook(&[command, &["--json"]].concat());
         let listed: Value = serde_json::from_str(&listed).expect("JSON");
@@ -202,5 +264,6 @@ async fn whatever_is_killed_whenever_every_promise_holds() {
         trial.kill_something().await;
     }
     trial.settle().await;
+    trial.fill_all_slots().await;
     promises::hold(&trial);
 }

@@ -1,5 +1,16 @@
-//! kill -9 at every step to disk and to another process, one after the other: the system call that would
+//! kill -9 at every step to disk, to another process and to Labelbox, one after the other: the system call that would
 //! take the step is where the process ends, be it the server's or the supervisor's.
+//!
+//! | the process is killed… | in its |
+//! |---|---|
+//! | before and after the 200 | `writev` of the answer, the `fsync` that follows it |
+//! | after `submitting` is committed | `execve` of the server's child, `fsync`s of the attempt's folder |
+//! | when a supervisor is spawned and holds no lock | `execve`, `flock` |
+//! | with the lock, without the claim | `linkat` |
+//! | with the claim, without a command | `execve`, `setsid`, `fsync` |
+//! | while the command runs, and when it has ended without a record | `kill`, `fsync`, `rename` |
+//! | when the record is there and not seen, seen and not committed | `fsync` of the server |
+//! | when a final is committed and not sent, sent and not marked | `writev` of the report, the `fsync` that follows it |
 
 use std::{fs, path::Path};
 
@@ -15,7 +26,7 @@ use crate::support::{
 };
 
 /// What takes a step, and how often at most on the way of one job, in one thread.
-const STEPS: [(&str, usize); 7] = [
+const STEPS: [(&str, usize); 8] = [
     ("fsync", 20), // commits, files in the job directory
     ("linkat", 2), // the claim
     ("rename", 6), // files that appear whole
@@ -23,6 +34,7 @@ const STEPS: [(&str, usize); 7] = [
     ("execve", 4), // supervisor and command begin
     ("setsid", 2),
     ("kill", 2),
+    ("writev", 8), // answers, questions, reports
 ];
 
 fn server(stack: &Stack) -> Option<ProcessId> {
@@ -96,6 +108,7 @@ async fn at_every_step_a_kill_breaks_no_promise() {
             deaths += usize::from(try_point(&mut trial, &traced, call, count).await);
         }
     }
+    trial.fill_all_slots().await;
     promises::hold(&trial);
     let lost = trial
         .stack

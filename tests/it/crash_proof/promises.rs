@@ -1,55 +1,80 @@
 //! What must hold after all kills, seen from outside: by the commands' own notes, by what Labelbox was
-//! told, and by what the server says of its jobs.
+//! told, by the store's rows, and by what the server says of its jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
+use trainhook::emulator::TimelineEntry;
 
-use super::Trial;
+use super::{Trial, is_final};
 use crate::support::{processes, stack::statuses};
 
 /// Causes for which the model wants a new attempt.
 const INFRASTRUCTURE: [&str; 4] = ["start_failed", "preempted", "node_lost", "infra"];
 
+/// A job's row.
+struct Row {
+    id: String,
+    run: String,
+    state: String,
+}
+
 pub(super) fn hold(trial: &Trial) {
     assert!(!trial.accepted.is_empty());
-    let jobs = jobs(trial);
-    no_accepted_run_is_lost(trial, &jobs);
-    no_command_started_twice_for_one_attempt(trial);
-    for (run, id) in &trial.accepted {
-        let job = &jobs[id];
-        attempts_have_their_causes(job);
-        labelbox_knows_the_end(trial, run, job);
+    let rows = rows(trial);
+    no_accepted_run_is_lost(trial, &rows);
+    no_run_is_trained_without_a_click(trial, &rows);
+    no_command_started_twice_for_one_attempt(trial, &rows);
+    for row in &rows {
+        let job = trial.stack.job(&row.id);
+        attempts_have_their_causes(&job);
+        data_arrives(&job);
     }
+    labelbox_was_told_of_every_job_in_turn(trial, &rows);
     nothing_is_left_running(trial);
 }
 
-fn jobs(trial: &Trial) -> BTreeMap<String, Value> {
-    let ids = trial.accepted.iter().map(|(_, id)| id.clone());
-    ids.map(|id| (id.clone(), trial.stack.job(&id))).collect()
+/// All jobs, in the order of acceptance.
+fn rows(trial: &Trial) -> Vec<Row> {
+    let file = trial.stack.folder.path().join("state/trainhook.db");
+    let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let store = store.expect("the store opens");
+    let mut rows = store
+        .prepare("SELECT id, model_run_id, state FROM jobs ORDER BY seq")
+        .expect("it has jobs");
+    let rows = rows.query_map([], |row| {
+        let (id, run, state) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Row { id, run, state })
+    });
+    rows.expect("it has jobs")
+        .collect::<Result<_, _>>()
+        .expect("they are readable")
 }
 
-fn no_accepted_run_is_lost(trial: &Trial, jobs: &BTreeMap<String, Value>) {
+fn no_accepted_run_is_lost(trial: &Trial, rows: &[Row]) {
+    let runs: BTreeMap<&String, &String> = rows.iter().map(|row| (&row.id, &row.run)).collect();
     for (run, id) in &trial.accepted {
-        let job = &jobs[id]["job"];
-        assert_eq!(job["modelRunId"], run.as_str());
-        assert!(job["endedAt"].is_string(), "{job}");
+        assert_eq!(runs.get(id), Some(&run), "{id}");
     }
-    let listed = trial
-        .stack
-        .trainhook(&["jobs", "list", "--limit", "1000", "--json"]);
-    let listed: Value = serde_json::from_str(&listed).expect("JSON");
-    let runs = listed["jobs"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|job| job["modelRunId"].to_string());
-    let runs: Vec<String> = runs.collect();
-    let distinct: BTreeSet<&String> = runs.iter().collect();
-    assert_eq!(distinct.len(), runs.len(), "one job a run");
+    for row in rows {
+        let has_ended = matches!(&*row.state, "succeeded" | "failed" | "cancelled");
+        assert!(has_ended, "{} is {}", row.id, row.state);
+    }
 }
 
-fn no_command_started_twice_for_one_attempt(trial: &Trial) {
+/// A click that was not answered may have begun a job, and so may its repetition.
+fn no_run_is_trained_without_a_click(trial: &Trial, rows: &[Row]) {
+    let mut jobs: BTreeMap<&String, usize> = BTreeMap::new();
+    for row in rows {
+        *jobs.entry(&row.run).or_default() += 1;
+    }
+    for (run, count) in jobs {
+        assert!(trial.clicks.get(run) >= Some(&count), "{run}: {count} jobs");
+    }
+}
+
+fn no_command_started_twice_for_one_attempt(trial: &Trial, rows: &[Row]) {
     let starts = trial.stack.lines("starts");
     let distinct: BTreeSet<&String> = starts.iter().collect();
     assert_eq!(
@@ -57,19 +82,13 @@ fn no_command_started_twice_for_one_attempt(trial: &Trial) {
         starts.len(),
         "a launch was started twice: {starts:?}"
     );
-    let known: BTreeSet<String> = trial
-        .accepted
-        .iter()
-        .map(|(_, id)| id.replace('-', ""))
-        .collect();
+    let known: BTreeSet<String> = rows.iter().map(|row| row.id.replace('-', "")).collect();
     for launch in starts {
-        let job = launch
-            .trim_start_matches("th-")
-            .split("-a")
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        assert!(known.contains(&job), "{launch} belongs to no job");
+        let job = launch.trim_start_matches("th-").split("-a").next();
+        assert!(
+            known.contains(job.unwrap_or_default()),
+            "{launch} belongs to no job"
+        );
     }
 }
 
@@ -88,25 +107,48 @@ fn attempts_have_their_causes(job: &Value) {
     );
 }
 
-/// The final status was delivered, it is the job's, and nothing came after it.
-fn labelbox_knows_the_end(trial: &Trial, run: &str, job: &Value) {
-    let timeline = trial.stack.emulator.timeline(run);
-    let told = statuses(&timeline);
-    let wanted = match job["job"]["state"].as_str() {
-        Some("succeeded") => "COMPLETE",
-        _ => "FAILED",
-    };
-    assert_eq!(told.last(), Some(&wanted), "{told:?} {job}");
-    let finals = told
-        .iter()
-        .filter(|status| matches!(**status, "COMPLETE" | "FAILED"));
-    assert_eq!(finals.count(), 1, "{told:?} {job}");
-    // What waited may have been merged into what came after it, but nothing goes back to the beginning.
-    let begun_again = told
-        .iter()
-        .skip(1)
-        .any(|status| *status == "EXPORTING_DATA");
-    assert!(!begun_again, "{told:?} {job}");
+/// Each run's jobs were told one after the other, in the order of their acceptance: none goes back to the beginning,
+/// and each ends with its own final status, which was delivered and is the last word about it.
+fn labelbox_was_told_of_every_job_in_turn(trial: &Trial, rows: &[Row]) {
+    let mut wanted: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        let last = match &*row.state {
+            "succeeded" => "COMPLETE",
+            _ => "FAILED",
+        };
+        wanted.entry(&row.run).or_default().push(last);
+    }
+    for (run, finals) in wanted {
+        let timeline = trial.stack.emulator.timeline(run);
+        let told = statuses(&timeline);
+        let ends: Vec<&str> = told
+            .iter()
+            .copied()
+            .filter(|status| is_final(status))
+            .collect();
+        assert_eq!(ends, finals, "{run}: {told:?}");
+        assert!(told.last().is_some_and(|last| is_final(last)), "{told:?}");
+        nothing_goes_back_to_the_beginning(&timeline);
+    }
+}
+
+/// What waited may have been merged into what came after it, but only a new job begins.
+fn nothing_goes_back_to_the_beginning(timeline: &[TimelineEntry]) {
+    let told = statuses(timeline);
+    for pair in told.windows(2) {
+        let begins = pair[1] == "EXPORTING_DATA";
+        assert!(!begins || is_final(pair[0]), "{told:?}");
+    }
+}
+
+/// Nothing that was killed or went wrong keeps the data away, or leaves half of it.
+fn data_arrives(job: &Value) {
+    let job = &job["job"];
+    if job["model"] == "data" {
+        let kept_away = ["export_failed", "preflight", "infra", "job_error"];
+        let cause = job["cause"].as_str().unwrap_or_default();
+        assert!(!kept_away.contains(&cause), "{job}");
+    }
 }
 
 fn nothing_is_left_running(trial: &Trial) {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use trainhook::emulator::{Dataset, Emulator, Fault, FaultKind, Options, Timing};
+use trainhook::{
+    dataset::{BoundingBox, Object, Row},
+    emulator::{Dataset, Emulator, Fault, FaultKind, Options, Timing},
+};
 
 use super::{ask, client, start_with};
 
@@ -204,6 +207,104 @@ async fn a_file_can_be_fetched_from_anywhere_in_it_and_is_cut_on_demand() {
     let cut = client().get(url).send().await.expect("a head");
     assert_eq!(cut.content_length(), Some(whole.len() as u64));
     cut.bytes().await.expect_err("less than was announced");
+}
+
+#[tokio::test]
+async fn a_file_that_is_here_is_not_sent_again_and_another_one_not_taken_up() {
+    let (emulator, run) = start(Dataset::digits(), 10_007).await;
+    let query = "query x($run: ID!){annotationGroups(where: {modelRunId: {id: $run}}, first: 1){nodes{dataRow{rowData}}}}";
+    let page = data(&emulator, query, json!({ "run": run })).await;
+    let url = page["annotationGroups"]["nodes"][0]["dataRow"]["rowData"].clone();
+    let url = url.as_str().expect("an address");
+    let get = async |headers: &[(&str, &str)]| {
+        let mut get = client().get(url);
+        for (name, value) in headers {
+            get = get.header(*name, *value);
+        }
+        get.send().await.expect("an answer")
+    };
+    let tag = get(&[]).await.headers()["etag"].clone();
+    let tag = tag.to_str().expect("text");
+    assert_eq!(get(&[("if-none-match", tag)]).await.status(), 304);
+    let other = "\"other\"";
+    assert_eq!(get(&[("if-none-match", other)]).await.status(), 200);
+    let from = ("range", "bytes=50-");
+    assert_eq!(get(&[from, ("if-range", tag)]).await.status(), 206);
+    assert_eq!(get(&[from, ("if-range", other)]).await.status(), 200);
+}
+
+/// The lines of the whole export of a dataset.
+async fn exported(dataset: Arc<Dataset>) -> (Emulator, Vec<Vec<u8>>) {
+    let (emulator, run) = start(dataset, 1 << 20).await;
+    let task = begin_export(&emulator, &run).await;
+    let (all, _) = fetch(&emulator, &task).await;
+    let lines = all.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
+    let lines = lines.collect();
+    (emulator, lines)
+}
+
+#[tokio::test]
+async fn a_mask_asks_for_a_key_and_fills_its_box() {
+    let (emulator, lines) = exported(Dataset::shapes()).await;
+    assert_eq!(lines.len(), 120);
+    let row = Row::read(&lines[3]).expect("a row");
+    let objects: Vec<&Object> = row
+        .labels()
+        .flat_map(|label| &label.annotations.objects)
+        .collect();
+    let (boxed, masked) = (objects[0], objects[2]);
+    assert_eq!(masked.name, format!("{} mask", boxed.name));
+    let url = &masked.mask.as_ref().expect("a mask").url;
+    let bare = client().get(url).send().await.expect("an answer");
+    assert_eq!(bare.status(), 401);
+    let mask = client().get(url).bearer_auth("any-key").send().await;
+    let mask = mask.expect("an answer").bytes().await.expect("a body");
+    // Behind 48 bytes of heads each line of 64 pixels begins with the number of its filter.
+    let pixels = mask[48..].iter().take(64 * 65).enumerate();
+    let white = pixels.filter(|(_, pixel)| **pixel == 255);
+    let white: Vec<(usize, usize)> = white.map(|(at, _)| (at % 65 - 1, at / 65)).collect();
+    let BoundingBox {
+        left,
+        top,
+        width,
+        height,
+    } = boxed.bounding_box.expect("a box");
+    let ends = |places: Vec<usize>| {
+        let (first, last) = (places.iter().min(), places.iter().max());
+        (*first.expect("some") as f64, *last.expect("some") as f64)
+    };
+    let columns = ends(white.iter().map(|(x, _)| *x).collect());
+    let rows = ends(white.iter().map(|(_, y)| *y).collect());
+    assert_eq!(columns, (left, left + width - 1.0));
+    assert_eq!(rows, (top, top + height - 1.0));
+    drop(emulator);
+}
+
+#[tokio::test]
+async fn entities_are_where_they_are_said_to_be() {
+    let (_emulator, lines) = exported(Dataset::entities()).await;
+    assert_eq!(lines.len(), 300);
+    let mut entities = 0;
+    for line in &lines {
+        let row = Row::read(line).expect("a row");
+        let text: Vec<char> = row
+            .data_row
+            .row_data
+            .as_deref()
+            .expect("a text")
+            .chars()
+            .collect();
+        for object in row.labels().flat_map(|label| &label.annotations.objects) {
+            let place = object.location.expect("a place");
+            let (start, end) = (place.start as usize, place.end as usize);
+            let marked: String = text[start..=end].iter().collect();
+            let token = format!("\"token\":{}", json!(marked));
+            assert!(String::from_utf8_lossy(line).contains(&token), "{token}");
+            entities += 1;
+        }
+    }
+    assert!(entities > 400, "{entities}");
 }
 
 /// Imports lines as a form, and answers what the call was answered.

@@ -1,6 +1,7 @@
 //! The GraphQL client against what the official SDK really sent and was really answered
 //! (captured from labelbox 7.17.0).
 
+mod budget;
 mod data;
 mod errors;
 mod key;

@@ -1,6 +1,6 @@
 //! Whole trainings.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use super::Site;
 use crate::support::stack::{UNTIL_GO, job_id, model, statuses};
@@ -43,8 +43,8 @@ async fn a_training_without_shared_files_leaves_the_same_job_directory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_data_of_a_run_is_where_the_command_looks_for_it() {
-    let script =
-        "cat $TRAINHOOK_TRAINING_FILE $TRAINHOOK_DATA_DIR/files/ä/1.png > $TRAINHOOK_OUT_DIR/all";
+    let script = "cat $TRAINHOOK_TRAINING_FILE $TRAINHOOK_DATA_DIR/yolo/images/1.png > $TRAINHOOK_OUT_DIR/all; \
+         ls $TRAINHOOK_DATA_DIR/yolo/images > $TRAINHOOK_OUT_DIR/images";
     let models = model("first", UNTIL_GO, "") + &model("job", script, "");
     let site = Site::start(&models).await;
     // Both slots are taken, so that the third job waits with its folder laid out.
@@ -58,8 +58,22 @@ async fn the_data_of_a_run_is_where_the_command_looks_for_it() {
     fs::create_dir_all(data.join("files/ä")).expect("the folder is writable");
     fs::write(data.join("training.ndjson"), "{}\n").expect("the folder is writable");
     fs::write(data.join("files/ä/1.png"), vec![b'x'; 3_000_000]).expect("the folder is writable");
+    let images = data.join("yolo/images");
+    fs::create_dir_all(&images).expect("the folder is writable");
+    for (name, target) in [
+        ("1.png", "../../files/ä/1.png"),
+        ("2.png", "../../../../../secret"),
+        ("3.png", "/etc/passwd"),
+    ] {
+        symlink(target, images.join(name)).expect("a link");
+    }
     site.stack.go();
     site.stack.told(&run, "COMPLETE").await;
+    assert_eq!(
+        site.text(&id, "out/images"),
+        "1.png\n",
+        "others lead elsewhere"
+    );
     let all = fs::read(site.attempt(&id).join("out/all")).expect("an output");
     assert!(all.starts_with(b"{}\nxxx") && all.len() == 3_000_003);
 }

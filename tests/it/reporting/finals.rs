@@ -60,7 +60,9 @@ async fn apply_late(stack: &Stack, request: &RecordedRequest) {
         Some(body.as_bytes()),
     )
     .await;
-    assert!(answer.body.contains("TRAINING_MODEL"), "{answer:?}");
+    let status = request.body["variables"]["data"]["status"].as_str();
+    let applied = status.is_some_and(|status| answer.body.contains(status));
+    assert!(applied, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,6 +95,35 @@ async fn a_late_update_that_overtakes_a_final_is_overruled() {
         timeline.last().map(|entry| entry.status.as_str()),
         Some("COMPLETE")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_was_under_way_when_the_server_was_killed_may_come_late() {
+    let mut stack = before_a_read_back().await;
+    let hang = FaultKind::Delay {
+        milliseconds: 600_000,
+    };
+    stack.emulator.add_fault(Fault::times(UPDATE, 1, hang));
+    let run = stack.new_run();
+    stack.click(&run, "job").await;
+    let under_way = stack
+        .emulator
+        .wait_for_requests(LIMIT, |all| calls(all, UPDATE).len() == 1);
+    let requests = under_way.await.expect("an update is under way");
+    stack.server.kill();
+    stack.restart().await;
+    stack.go();
+    stack.told(&run, "COMPLETE").await;
+    settled(&stack).await;
+    let updates = calls(&requests, UPDATE);
+    apply_late(&stack, updates.first().expect("the update")).await;
+    begin_read_back(&mut stack).await;
+    let twice = stack
+        .emulator
+        .wait_for(&run, LIMIT, |timeline| count(timeline, "COMPLETE") == 2);
+    let timeline = twice.await.expect("the final, again");
+    let last = timeline.last().map(|entry| entry.status.as_str());
+    assert_eq!(last, Some("COMPLETE"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

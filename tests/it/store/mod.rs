@@ -67,6 +67,7 @@ fn request(run: &str, entry: ModelEntry) -> NewJob {
         entry: Arc::new(entry),
         model_run_id: run.parse().expect("an id"),
         model_id: None,
+        kind: trainhook::job::JobKind::Train,
         parent: None,
         actor: "a tester".to_owned(),
         webhook: Bytes::from(format!("{{\"modelRunId\":\"{run}\"}}")),

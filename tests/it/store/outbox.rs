@@ -122,6 +122,33 @@ async fn running_again(shelf: &Shelf) -> Job {
 }
 
 #[tokio::test]
+async fn a_final_that_is_being_read_back_is_not_told_again_behind_a_new_job() {
+    let shelf = Shelf::new();
+    let job = running(&shelf, "r1").await;
+    shelf.change(&job, Change::Succeed).await;
+    deliver(&shelf, &next(&shelf, noon()).await.expect("progress")).await;
+    let last = next(&shelf, noon()).await.expect("the final");
+    let doubtful = Settlement::Delivered {
+        note: None,
+        read_back_at: Some(noon()),
+    };
+    let settled = shelf.store.settle(&last, doubtful, noon()).await;
+    settled.expect("it commits");
+    let reading = shelf.store.read_backs(noon()).await.expect("readable");
+    assert_eq!(reading.len(), 1);
+    // While Labelbox is asked, the run is trained again, and what it answers is of the new job.
+    let second = running_again(&shelf).await;
+    let finished = shelf.store.finish_read_back(&reading[0], true, noon());
+    finished.await.expect("it commits");
+    let mut told = Vec::new();
+    while let Some(delivery) = next(&shelf, noon()).await {
+        deliver(&shelf, &delivery).await;
+        told.push((delivery.job, delivery.report.status));
+    }
+    assert_eq!(told, [(second.id, PipelineStatus::TrainingModel)]);
+}
+
+#[tokio::test]
 async fn who_is_postponed_waits_and_who_is_parked_is_shown() {
     let shelf = Shelf::new();
     shelf.accept("r1", entry()).await;

@@ -38,6 +38,7 @@ impl Attempt {
             attempt: 1,
         };
         let request = Request {
+            data: Default::default(),
             labelbox_config: Default::default(),
             protocol: PROTOCOL,
             job_id: launch_id.job,

@@ -180,6 +180,7 @@ pub(crate) fn workspace_settings(name: &str, path: &str, models: Option<&[&str]>
         webhook_secrets: vec![elsewhere.clone()],
         api_key: elsewhere,
         endpoint: "https://api.labelbox.com/graphql".to_owned(),
+        requests_per_minute: 1200,
         models: models.map(|slugs| slugs.iter().map(|slug| (*slug).to_owned()).collect()),
     }
 }
@@ -211,8 +212,11 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         max_starts_per_day: None,
         param_limits: Default::default(),
         export: None,
+        formats: Vec::new(),
         preflight: Default::default(),
         predictions: Default::default(),
+        max_row_errors: Default::default(),
+        import_lines: 20_000,
         upload_timeout_ms: None,
     }
 }

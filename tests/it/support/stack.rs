@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use trainhook::{
     config::Secret,
-    emulator::{Answer, Click, Emulator, Options, TimelineEntry},
+    emulator::{Answer, Click, Emulator, Options, TimelineEntry, Timing},
 };
 
 use super::{processes, server::ServerProcess};
@@ -63,6 +63,15 @@ impl Stack {
 
     /// The same, with a program that knows more executors than ours.
     pub(crate) async fn start_program(program: &Path, file: impl FnOnce(&str) -> String) -> Self {
+        Self::start_timed(program, Timing::default(), file).await
+    }
+
+    /// The same, where things take their time at Labelbox and have their sizes.
+    pub(crate) async fn start_timed(
+        program: &Path,
+        timing: Timing,
+        file: impl FnOnce(&str) -> String,
+    ) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         listener
             .set_nonblocking(true)
@@ -70,6 +79,7 @@ impl Stack {
         let listener = tokio::net::TcpListener::from_std(listener).expect("within a runtime");
         let options = Options {
             api_key: Some(Secret::new(API_KEY)),
+            timing,
             ..Options::default()
         };
         let emulator = Emulator::start(listener, options).expect("the emulator starts");

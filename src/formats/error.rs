@@ -1,0 +1,61 @@
+//! Why a format cannot be written or read.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::config::Format;
+
+/// Why a format cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// The file system says no; another try may help.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The format is of another medium than the run's; no other try will help.
+    #[error(
+        "formats has {:?}, but this run's data are {media}: take it out of the model's entry",
+        .format.as_str()
+    )]
+    OtherMedium {
+        /// The format that was asked for.
+        format: Format,
+        /// Labelbox's word for what the ontology is of.
+        media: String,
+    },
+    /// A file with results breaks off or cannot be read, so that nobody knows what is missing; no other try will help.
+    #[error("{file}: {text}")]
+    Broken {
+        /// Below `out/`.
+        file: String,
+        /// Where and why.
+        text: String,
+    },
+    /// The caller wished it to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// What the file system says about `path`.
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> FormatError {
+    let path = path.to_owned();
+    move |source| FormatError::Io {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// What the file system says about a file or folder below `out/`: whoever put it there has to put it right.
+pub(super) fn broken(file: &str) -> impl Fn(io::Error) -> FormatError {
+    let file = file.to_owned();
+    move |error| FormatError::Broken {
+        file: file.clone(),
+        text: format!("it cannot be read: {error}"),
+    }
+}

@@ -1,0 +1,345 @@
+//! What is sent, as it lies on disk: `server/upload/` of a job, and the list of what is not sent.
+//!
+//! ```text
+//! server/upload/frozen.json       how many lines, and each chunk with its sha256; written last
+//! server/upload/c<n>.ndjson       a chunk, byte for byte as it is sent
+//! server/upload/c<n>.lines        for each of its lines the number in the command's file, and the uuid
+//! server/upload/c<n>.refused.ndjson  what Labelbox did not take of it
+//! server/predictions.rejected.ndjson everything that was not taken, by whomever
+//! ```
+
+use std::{
+    fs,
+    io::{self, BufWriter, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::job_dir::files;
+
+/// Rejected lines that are listed; more are counted only.
+pub(super) const MOST_LISTED: u64 = 100_000;
+
+/// Characters of a rejected line that are listed.
+const TEXT_LIMIT: usize = 1000;
+
+/// The longest manifest believed, in bytes: some hundred thousand chunks.
+const MANIFEST_LIMIT: u64 = 64 << 20;
+
+/// Bytes of a line's origin.
+pub(super) const ORIGIN: usize = 4 + 16;
+
+/// The predictions of a job, frozen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The lines that the command wrote.
+    pub lines: u64,
+    /// Those of them that Labelbox took from an earlier job.
+    #[serde(default)]
+    pub taken: u64,
+    /// Those of them that are not sent.
+    pub rejected: u64,
+    /// The first of these.
+    pub first: Vec<Problem>,
+    /// What is sent.
+    pub chunks: Vec<Chunk>,
+}
+
+/// One file of predictions, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The first is 1.
+    pub number: u32,
+    /// What Labelbox calls its import, where an earlier job gave it its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its predictions.
+    pub lines: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// Of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A line that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its number in the command's file; none where Labelbox does not say which one it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Who did not take it.
+    pub by: By,
+    /// Why, for people.
+    pub reason: String,
+    /// Its own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<Uuid>,
+    /// Its beginning.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// Who did not take a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// It was not sent.
+    Trainhook,
+    /// It was sent in vain.
+    Labelbox,
+}
+
+/// Where a line of a chunk comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Its number in the command's file.
+    pub line: u32,
+    /// Its uuid; metrics need none.
+    pub uuid: Option<Uuid>,
+}
+
+impl Problem {
+    /// A line that is not sent.
+    #[must_use]
+    pub fn ours(line: u64, reason: String, text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        Self {
+            line: Some(line),
+            by: By::Trainhook,
+            reason,
+            uuid: None,
+            text: text.chars().take(TEXT_LIMIT).collect(),
+        }
+    }
+
+    /// `line 3: …`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self.line {
+            Some(line) => format!("line {line}: {}", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+}
+
+impl Frozen {
+    /// The folder of a job's frozen predictions, within its `server` folder.
+    #[must_use]
+    pub fn folder(server: &Path) -> PathBuf {
+        server.join("upload")
+    }
+
+    /// The list of what was not taken.
+    #[must_use]
+    pub fn rejected_path(server: &Path) -> PathBuf {
+        server.join("predictions.rejected.ndjson")
+    }
+
+    /// What was frozen in a job's `server` folder; none if nothing was.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn open(server: &Path) -> io::Result<Option<Self>> {
+        files::read_json(server, "upload/frozen.json", MANIFEST_LIMIT)
+    }
+
+    /// Writes the manifest into a folder of frozen predictions, and makes all of the folder durable.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
+        files::write_atomic(&folder.join("frozen.json"), &text)
+    }
+
+    /// So many predictions are sent.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.lines).sum()
+    }
+}
+
+impl Chunk {
+    /// The chunk as it was frozen, byte for byte.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was frozen.
+    pub fn read(&self, server: &Path) -> io::Result<Vec<u8>> {
+        let name = self.file("ndjson");
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{name} was changed"));
+        let file = files::open_untrusted(server, &name)?;
+        let file = file.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
+        let mut content = Vec::new();
+        if file.metadata()?.len() == self.bytes {
+            // All at once: a buffer that grows would take twice the memory.
+            content.reserve_exact(usize::try_from(self.bytes).map_err(io::Error::other)?);
+            file.take(self.bytes).read_to_end(&mut content)?;
+        }
+        let is_whole =
+            content.len() as u64 == self.bytes && hex(&Sha256::digest(&content)) == self.sha256;
+        is_whole.then_some(content).ok_or_else(damaged)
+    }
+
+    /// Where each of its lines comes from, in order.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn origins(&self, server: &Path) -> io::Result<Vec<Origin>> {
+        let name = self.file("lines");
+        let most = self.lines.saturating_mul(ORIGIN as u64);
+        let content = files::read_untrusted(server, &name, most)?.unwrap_or_default();
+        let origins: Vec<Origin> = content
+            .chunks_exact(ORIGIN)
+            .filter_map(Origin::read)
+            .collect();
+        match origins.len() as u64 == self.lines {
+            true => Ok(origins),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{name} was changed"),
+            )),
+        }
+    }
+
+    /// What Labelbox did not take of it; none if that is not known.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn refused(&self, server: &Path) -> io::Result<Option<Vec<Problem>>> {
+        let Some(file) = files::open_untrusted(server, &self.file("refused.ndjson"))? else {
+            return Ok(None);
+        };
+        let lines = serde_json::Deserializer::from_reader(io::BufReader::new(file)).into_iter();
+        let most = usize::try_from(self.lines).unwrap_or(usize::MAX);
+        let problems: Result<Vec<Problem>, _> = lines.take(most).collect();
+        problems.map(Some).map_err(io::Error::other)
+    }
+
+    /// Notes what Labelbox did not take of it, durably.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn note_refused(&self, server: &Path, problems: &[Problem]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for problem in problems {
+            serde_json::to_writer(&mut text, problem).map_err(io::Error::other)?;
+            text.push(b'\n');
+        }
+        files::write_atomic(&server.join(self.file("refused.ndjson")), &text)
+    }
+
+    fn file(&self, ending: &str) -> String {
+        format!("upload/c{}.{ending}", self.number)
+    }
+}
+
+impl Origin {
+    pub(super) fn to_bytes(self) -> [u8; ORIGIN] {
+        let mut bytes = [0; ORIGIN];
+        let (line, uuid) = bytes.split_at_mut(4);
+        line.copy_from_slice(&self.line.to_le_bytes());
+        uuid.copy_from_slice(self.uuid.unwrap_or_default().as_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (line, uuid) = bytes.split_first_chunk::<4>()?;
+        let uuid = Uuid::from_slice(uuid).ok()?;
+        Some(Self {
+            line: u32::from_le_bytes(*line),
+            uuid: (!uuid.is_nil()).then_some(uuid),
+        })
+    }
+}
+
+/// The list of what was not taken, as it is written.
+#[derive(Debug)]
+pub struct RejectedFile {
+    file: BufWriter<fs::File>,
+    draft: PathBuf,
+    path: PathBuf,
+    listed: u64,
+}
+
+impl RejectedFile {
+    /// Begins the list of a job anew; readers see the old one until it is done.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn create(server: &Path) -> io::Result<Self> {
+        let path = Frozen::rejected_path(server);
+        let draft = path.with_extension("new");
+        Ok(Self {
+            file: BufWriter::new(fs::File::create(&draft)?),
+            draft,
+            path,
+            listed: 0,
+        })
+    }
+
+    /// Lists one more, unless there are very many.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn add(&mut self, problem: &Problem) -> io::Result<()> {
+        self.listed += 1;
+        if self.listed > MOST_LISTED {
+            return Ok(());
+        }
+        serde_json::to_writer(&mut self.file, problem).map_err(io::Error::other)?;
+        self.file.write_all(b"\n")
+    }
+
+    /// Lists everything that stands in the job's list already.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn take_over(
+        &mut self,
+        server: &Path,
+        wanted: impl Fn(&Problem) -> bool,
+    ) -> io::Result<()> {
+        let name = "predictions.rejected.ndjson";
+        let Some(file) = files::open_untrusted(server, name)? else {
+            return Ok(());
+        };
+        let lines = serde_json::Deserializer::from_reader(io::BufReader::new(file).take(1 << 30));
+        for problem in lines.into_iter::<Problem>() {
+            let problem = problem.map_err(io::Error::other)?;
+            if wanted(&problem) {
+                self.add(&problem)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the list where people find it; an empty one is none.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        let server = self.path.parent().unwrap_or(Path::new("."));
+        if self.listed == 0 {
+            fs::remove_file(&self.draft)?;
+            match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => return Ok(()),
+            }
+        }
+        self.file.get_ref().sync_all()?;
+        fs::rename(&self.draft, &self.path)?;
+        files::sync_dir(server)
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

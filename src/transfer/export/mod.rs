@@ -1,0 +1,198 @@
+//! From a run in Labelbox to files in the job directory: the task, the splits, the rows, and whether they will do.
+//!
+//! All that was fetched is noted on disk again and again, so that a restart goes on with the same task where it was.
+
+mod ask;
+mod classes;
+mod failure;
+mod files;
+mod finish;
+mod formats;
+mod ontology;
+mod output;
+mod pieces;
+mod preflight;
+mod record;
+mod rows;
+mod sorter;
+mod splits;
+mod task;
+
+use std::{io, time::Duration};
+
+use jiff::Timestamp;
+
+use super::Transfer;
+use crate::{
+    config::format_duration,
+    dataset::{Manifest, Ontology},
+    job::{Change, Job, JobState},
+    job_dir::JobDir,
+    store::{Store, StoreError},
+};
+use failure::Failure;
+use record::Record;
+
+/// Exports under way at once; Labelbox runs at most 20 of an organisation (docs: limits).
+pub(super) const AT_ONCE: usize = 16;
+
+/// Tasks that are begun before it is believed that Labelbox loses them all.
+const TASKS_AT_MOST: u32 = 3;
+
+/// After a commit, whoever waits for the end of a job looks no sooner than this for the next one.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// A job's export.
+struct Export<'a> {
+    transfer: &'a Transfer,
+    job: &'a Job,
+    dir: JobDir,
+    /// When the job began to export: what is found of an earlier time is too old.
+    began_at: Timestamp,
+}
+
+/// Takes a job from `exporting` to `queued` or to its end; hours may pass.
+pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError> {
+    let store = &transfer.context.store;
+    let job = match job.waiting {
+        None => job,
+        Some(_) => {
+            let moves_again = vec![Change::Wait(None)];
+            store.change(&job, moves_again, Timestamp::now()).await?
+        }
+    };
+    let meters = &transfer.context.exports;
+    let export = Export {
+        transfer,
+        job: &job,
+        dir: JobDir::new(&transfer.context.jobs_dir, job.id),
+        began_at: began_at(store, &job).await?,
+    };
+    meters.begin(job.id);
+    let outcome = tokio::select! {
+        outcome = export.within_its_time() => Some(outcome),
+        () = is_over(store, &job) => None,
+    };
+    meters.end(job.id);
+    let changes = match outcome {
+        // Somebody stopped it: what was under way is dropped, and the job has its end already.
+        None => return Ok(()),
+        Some(Ok(manifest)) => vec![Change::Exported(manifest.describe()), Change::Queue],
+        Some(Err(failure)) => match failure.into_change() {
+            Ok(change) => vec![change],
+            Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
+            Err(Failure::Store(error)) => return Err(error),
+            Err(_) => return Ok(()),
+        },
+    };
+    transfer.conclude(&job, changes).await?;
+    Ok(())
+}
+
+impl Export<'_> {
+    async fn within_its_time(&self) -> Result<Manifest, Failure> {
+        let wanted = self.job.entry.export.as_ref();
+        let Some(timeout) = wanted.and_then(crate::config::Export::timeout) else {
+            return self.run().await;
+        };
+        let passed = Timestamp::now().duration_since(self.began_at);
+        let passed = Duration::try_from(passed).unwrap_or_default();
+        let left = timeout.saturating_sub(passed);
+        let run = tokio::time::timeout(left, self.run());
+        run.await.unwrap_or_else(|_| {
+            let noted = self.transfer.context.exports.noted(self.job.id);
+            Err(Failure::export(format!(
+                "the export took longer than its export_timeout of {}; at last: {}",
+                format_duration(timeout),
+                noted.unwrap_or_default()
+            )))
+        })
+    }
+
+    async fn run(&self) -> Result<Manifest, Failure> {
+        let (dir, began_at) = (self.dir.clone(), self.began_at);
+        on_disk(move || record::prepare(&dir, began_at)).await?;
+        let ontology = self.ontology().await?;
+        for _ in 1..TASKS_AT_MOST {
+            match self.with_task(&ontology).await {
+                Err(Failure::TaskLost) => {
+                    tracing::warn!(job_id = %self.job.id, "Labelbox has lost the export task: another one is begun");
+                    self.transfer.context.store.forget_export(self.job).await?;
+                }
+                other => return other,
+            }
+        }
+        self.with_task(&ontology).await
+    }
+
+    async fn with_task(&self, ontology: &Option<Ontology>) -> Result<Manifest, Failure> {
+        let task = self.task().await?;
+        let sorted = match self.sorted_before(&task).await? {
+            Some(sorted) => sorted,
+            None => self.fetch_and_sort(&task, ontology).await?,
+        };
+        preflight::check(&self.job.entry.preflight, &sorted, ontology.as_ref())
+            .map_err(Failure::preflight)?;
+        let files = self.files(&task).await?;
+        let notes = self.formats(ontology.as_ref()).await?;
+        self.finish(&task, sorted, (files, notes)).await
+    }
+
+    /// What a crash has left complete.
+    async fn sorted_before(&self, task: &str) -> Result<Option<Record>, Failure> {
+        let (dir, task) = (self.dir.clone(), task.to_owned());
+        let complete = move |record: &Record| record.complete && record.task == task;
+        on_disk(move || Ok(Some(Record::read_from(&dir)?).filter(complete))).await
+    }
+
+    async fn fetch_and_sort(
+        &self,
+        task: &str,
+        ontology: &Option<Ontology>,
+    ) -> Result<Record, Failure> {
+        // Labelbox takes its time for the task; the splits are asked for meanwhile.
+        let (splits, ()) = tokio::try_join!(self.splits(), self.until_complete(task))?;
+        self.rows(task, splits, ontology).await
+    }
+
+    /// Tells people how far a part of the export is.
+    fn note(&self, part: &'static str, text: impl Into<Option<String>>) {
+        let meters = &self.transfer.context.exports;
+        meters.note(self.job.id, part, text.into());
+    }
+}
+
+/// When the job began to export, this time.
+async fn began_at(store: &Store, job: &Job) -> Result<Timestamp, StoreError> {
+    let timeline = store.timeline(job).await?;
+    let exporting = JobState::Exporting.as_str();
+    let began = timeline.iter().rfind(|entry| entry.event == exporting);
+    Ok(began.map_or(job.accepted_at, |entry| entry.at))
+}
+
+/// Returns when the job exports no longer, because somebody has stopped it.
+async fn is_over(store: &Store, job: &Job) {
+    let mut changes = store.changes();
+    loop {
+        changes.mark_unchanged();
+        // What cannot be read now is read after the next commit.
+        if let Ok(Some(now)) = store.job(job.id).await
+            && now.state != JobState::Exporting
+        {
+            return;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Does what may block.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.unwrap_or_else(|error| Err(io::Error::other(error)));
+    done.map_err(|error| Failure::disk(&error))
+}

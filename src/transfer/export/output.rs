@@ -1,0 +1,111 @@
+//! The files that rows go into: written in large pieces, with the digest of what is in them.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
+
+use crate::dataset::{RowIndexWriter, index_length};
+
+/// What each file collects before it is written, in bytes.
+const BUFFER: usize = 256 << 10;
+
+/// The file of a split.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    hash: Sha256,
+    buffer: Vec<u8>,
+    is_synced: bool,
+}
+
+impl Output {
+    /// Goes on behind so many bytes: what lies there was written in vain.
+    pub(super) fn open(path: &Path, length: u64) -> io::Result<Self> {
+        let mut file = open(path)?;
+        file.set_len(length)?;
+        let mut this = Self {
+            hash: Sha256::new(),
+            buffer: vec![0; BUFFER],
+            file: file.try_clone()?,
+            is_synced: false,
+        };
+        loop {
+            match file.read(&mut this.buffer)? {
+                0 => break,
+                length => this.hash.update(&this.buffer[..length]),
+            }
+        }
+        this.buffer.clear();
+        Ok(this)
+    }
+
+    /// Of all that was put in, in hexadecimal digits.
+    pub(super) fn sha256(&self) -> String {
+        let digest = self.hash.clone().finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Answers how many bytes were added.
+    pub(super) fn put(&mut self, line: &[u8]) -> io::Result<u64> {
+        self.buffer.extend_from_slice(line);
+        let ended = line.ends_with(b"\n");
+        if !ended {
+            self.buffer.push(b'\n');
+        }
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(line.len() as u64 + u64::from(!ended))
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        if !self.is_synced {
+            self.file.sync_data()?;
+            self.is_synced = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.is_synced = false;
+        self.hash.update(&self.buffer);
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// The index of so many rows, ready for the next one.
+pub(super) fn open_index(path: &Path, rows: u64) -> io::Result<RowIndexWriter<BufWriter<File>>> {
+    let mut file = open(path)?;
+    if rows == 0 {
+        file.set_len(0)?;
+        return RowIndexWriter::begin(BufWriter::with_capacity(BUFFER, file));
+    }
+    file.set_len(index_length(rows))?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(RowIndexWriter::go_on(BufWriter::with_capacity(
+        BUFFER, file,
+    )))
+}
+
+/// Opens a file of ours, never one that a link leads to.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+}

@@ -1,0 +1,78 @@
+//! Whether a run's data will do for a training, in sentences for whoever labels.
+
+use super::{classes::unlabelled, record::Record};
+use crate::{
+    config::Preflight,
+    dataset::{Ontology, Split},
+};
+
+/// So many classes are named; more are counted.
+const NAMED: usize = 3;
+
+/// What each split is for, for people.
+const fn purpose(split: Split) -> &'static str {
+    match split {
+        Split::Training => "to learn from",
+        Split::Validation => "to choose by",
+        Split::Test => "to be measured by",
+        Split::Unassigned => "without a split",
+    }
+}
+
+/// # Errors
+/// What is missing, and what to do about it in Labelbox.
+pub(super) fn check(
+    wanted: &Preflight,
+    found: &Record,
+    ontology: Option<&Ontology>,
+) -> Result<(), String> {
+    if found.rows() == 0 {
+        return Err("the model run has no data rows: add some to it in Labelbox".to_owned());
+    }
+    for (split, part) in Split::ALL.into_iter().zip(&found.files) {
+        enough(split, part.rows, wanted.least(split))?;
+    }
+    match (wanted.every_class_labelled, ontology) {
+        (false, _) => Ok(()),
+        (true, None) => Err(
+            "the model has no ontology, so nobody knows what its classes are: give it one in Labelbox"
+                .to_owned(),
+        ),
+        (true, Some(ontology)) => all_labelled(&unlabelled(ontology, &found.labelled)),
+    }
+}
+
+fn enough(split: Split, rows: u64, least: u32) -> Result<(), String> {
+    let what = purpose(split);
+    match (rows, least) {
+        (rows, least) if rows >= u64::from(least) => Ok(()),
+        (0, _) => Err(format!(
+            "the run has no rows in split '{split}': assign some to it in Labelbox, {what}"
+        )),
+        (rows, least) => Err(format!(
+            "the run has only {rows} rows in split '{split}', but {least} are needed: assign more to it in Labelbox"
+        )),
+    }
+}
+
+fn all_labelled(missing: &[String]) -> Result<(), String> {
+    let named: Vec<String> = missing
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("'{name}'"))
+        .collect();
+    let named = named.join(", ");
+    match missing.len() {
+        0 => Ok(()),
+        1 => Err(format!(
+            "no row of the run is labelled with {named}: label some, or take it out of the ontology"
+        )),
+        count if count <= NAMED => Err(format!(
+            "no row of the run is labelled with any of {named}: label some with each, or take them out of the ontology"
+        )),
+        count => Err(format!(
+            "no row of the run is labelled with any of {count} classes, such as {named}: label some with each, or take \
+             them out of the ontology"
+        )),
+    }
+}

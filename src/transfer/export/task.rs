@@ -1,0 +1,100 @@
+//! The export task: begun once, and followed until its result lies ready.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Export, failure::Failure};
+use crate::{
+    backoff::Backoff,
+    labelbox::{ExportTask, TaskState},
+    store::ExportRow,
+};
+
+/// Between looks at the task: 0.5 s, 1 s, 2 s, … 30 s.
+const LOOKS: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    most: Duration::from_secs(30),
+};
+
+/// A task that Labelbox does not list so many times, one after the other, is lost.
+const UNLISTED: u32 = 3;
+
+/// Where people read how far the task is.
+const PART: &str = "task";
+
+impl Export<'_> {
+    /// The job's task: the one that was begun before a restart, or a new one.
+    pub(super) async fn task(&self) -> Result<String, Failure> {
+        let store = &self.transfer.context.store;
+        if let Some(row) = store.export(self.job).await? {
+            return Ok(row.task);
+        }
+        let (run, name) = (&self.job.model_run_id, format!("trainhook {}", self.job.id));
+        let parts = self.job.entry.export.as_ref().map(|export| export.parts);
+        let parts = parts.unwrap_or_default();
+        let name = name.as_str();
+        // After a crash, or an answer that got lost, Labelbox may work on a task that nobody will ask for: its
+        // result is never fetched, and it harms nobody.
+        let created = self.ask("the export task", move |labelbox| async move {
+            labelbox.create_export(run, name, parts).await
+        });
+        let task = created.await?;
+        let row = ExportRow {
+            task: task.clone(),
+            created_at: Timestamp::now(),
+        };
+        store.set_export(self.job, row).await?;
+        tracing::info!(job_id = %self.job.id, model_run_id = %self.job.model_run_id, task, "the export began");
+        Ok(task)
+    }
+
+    /// Returns when the task's result lies ready.
+    pub(super) async fn until_complete(&self, task: &str) -> Result<(), Failure> {
+        let user = self
+            .ask("the export task's user", |labelbox| async move {
+                labelbox.user_id().await
+            })
+            .await?;
+        let user = user.as_str();
+        let (mut looks, mut unlisted) = (0, 0);
+        loop {
+            let asked = self.ask("the export task's state", move |labelbox| async move {
+                labelbox.export_task(user, task).await
+            });
+            match asked.await.map_err(Failure::of_task)? {
+                Some(found) => {
+                    unlisted = 0;
+                    if self.is_complete(found)? {
+                        return Ok(());
+                    }
+                }
+                None => unlisted += 1,
+            }
+            if unlisted == UNLISTED {
+                return Err(Failure::TaskLost);
+            }
+            looks += 1;
+            tokio::time::sleep(LOOKS.delay(looks)).await;
+        }
+    }
+
+    fn is_complete(&self, found: ExportTask) -> Result<bool, Failure> {
+        match found.state {
+            TaskState::Complete => {
+                self.note(PART, None);
+                Ok(true)
+            }
+            TaskState::InProgress => {
+                let percent = found.percent.unwrap_or_default();
+                self.note(PART, format!("Labelbox prepares the export: {percent:.0}%"));
+                Ok(false)
+            }
+            TaskState::Failed => {
+                let why = found.error.unwrap_or_else(|| "without a reason".to_owned());
+                let message = format!("Labelbox could not export the run's data: {why}");
+                Err(Failure::export(message))
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The files of a run's rows: `row_data`, attachments and label masks, fetched into `data/files/`.
+//!
+//! [`fetch`] is called when the split files are written and before the manifest is: it fetches whatever the lines name
+//! by address, notes each outcome in `server/files.ndjson` in the order of the rows, and then writes the split files
+//! anew, each line with its `local_path` (relative to the data folder) in `data_row`, in each attachment and in each
+//! label's `mask`. A file that could not be had has none. Text that stands in a line itself stays there alone: a file
+//! for each would be a million small ones.
+//!
+//! Interrupted anywhere, by a drop of the future or of the power, the same call goes on: what the journal says is kept
+//! as long as the file has the size that it tells, and rewriting a line twice changes nothing. Memory does not grow
+//! with the number of rows.
+
+mod cache;
+mod fetching;
+mod journal;
+mod line;
+mod names;
+mod one;
+mod report;
+mod rewrite;
+mod room;
+mod scan;
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use crate::{
+    config::{Export, SecretRef},
+    dataset::Split,
+    downloads::Downloads,
+    job_dir::files::sync_dir,
+};
+use fetching::Fetching;
+use journal::Journal;
+
+pub use cache::Cache;
+pub use report::FilesReport;
+pub use rewrite::Rewritten;
+
+/// Files of all jobs that come in at once.
+const AT_ONCE_IN_ALL: usize = 64;
+
+/// Where drafts lie, below the job's folder for the server's own things.
+const DRAFTS: &str = "files";
+
+/// What the files of all jobs share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct FilesContext {
+    downloads: Downloads,
+    cache: Cache,
+    at_once: Arc<Semaphore>,
+}
+
+/// Whose files are wanted, and where they go.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// The job's data folder, with the split files in it.
+    pub data_dir: &'a Path,
+    /// The job's folder for what is the server's own.
+    pub server_dir: &'a Path,
+    /// What the model wants of them.
+    pub export: &'a Export,
+    /// Names the export whose rows these are: what was noted of another one counts for nothing.
+    pub export_id: &'a str,
+    /// When Labelbox made the addresses.
+    pub exported_at: Timestamp,
+    /// The workspace's Labelbox: masks lie there.
+    pub endpoint: &'a str,
+    /// Its key, for masks alone.
+    pub api_key: &'a SecretRef,
+    /// Not so many bytes of the disk are taken that less than this is free.
+    pub min_free: u64,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files in their places.
+    pub here: u64,
+    /// How much that is, in bytes.
+    pub bytes: u64,
+    /// Files that could not be had.
+    pub missing: u64,
+}
+
+/// Why the files are not all there.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// More are missing than the model allows: a sentence for people. The job fails.
+    #[error("{0}")]
+    Missing(String),
+    /// A split file is not what an export leaves.
+    #[error("the export cannot be read: {0}")]
+    Broken(String),
+    /// Something is in the way that may pass: the same call goes on later. A sentence for people.
+    #[error("{0}")]
+    Later(String),
+    /// The job's folder cannot be read or written; the same call goes on later.
+    #[error("cannot keep the data's files: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl FilesContext {
+    /// The client of all downloads.
+    #[must_use]
+    pub fn downloads(&self) -> &Downloads {
+        &self.downloads
+    }
+
+    /// With these, of which a server has one each.
+    #[must_use]
+    pub fn new(downloads: Downloads, cache: Cache) -> Self {
+        Self {
+            downloads,
+            cache,
+            at_once: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)),
+        }
+    }
+}
+
+/// Fetches what the split files name, and writes into them where it is. `progress` is called after each file and must
+/// be quick. A drop of the future stops it; nothing is lost.
+///
+/// # Errors
+/// When too much is missing, or something is in the way; see [`FilesError`].
+pub async fn fetch(
+    context: &FilesContext,
+    plan: &Plan<'_>,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Result<FilesReport, FilesError> {
+    let drafts = plan.server_dir.join(DRAFTS);
+    let journal = prepare(plan, &drafts).await?;
+    let fetching = Fetching::new(context, plan, drafts.clone());
+    let mut report = fetching.all(&journal, &progress).await?;
+    report.judge(plan.export.max_missing_files)?;
+    let data_dir = plan.data_dir.to_owned();
+    report.splits = blocking_files(move || write_places(&data_dir, &drafts, &journal)).await?;
+    Ok(report)
+}
+
+/// Makes the folders; what an interrupted fetch has left is gone.
+async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<Arc<Journal>, FilesError> {
+    let (server_dir, drafts) = (plan.server_dir.to_owned(), drafts.to_owned());
+    let (files, export) = (plan.data_dir.join(names::FOLDER), plan.export_id.to_owned());
+    let prepare = move || {
+        fs::create_dir_all(&server_dir)?;
+        let journal = Journal::open(&server_dir, &export)?;
+        match fs::remove_dir_all(&drafts) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir_all(&drafts)?;
+        fs::create_dir_all(&files)?;
+        Ok(Arc::new(journal))
+    };
+    blocking(prepare).await
+}
+
+/// Makes the places of the files durable, then the lines that name them.
+fn write_places(
+    data_dir: &Path,
+    drafts: &Path,
+    journal: &Journal,
+) -> Result<Vec<Rewritten>, FilesError> {
+    sync_dir(&data_dir.join(names::FOLDER))?;
+    let mut entries = journal.read()?;
+    let rewritten = Split::ALL
+        .into_iter()
+        .map(|split| rewrite::rewrite(data_dir, drafts, split, &mut entries))
+        .collect::<Result<_, _>>()?;
+    fs::remove_dir_all(drafts)?;
+    Ok(rewritten)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, FilesError> {
+    blocking_files(move || work().map_err(FilesError::from)).await
+}
+
+async fn blocking_files<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FilesError> + Send + 'static,
+) -> Result<T, FilesError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+}

@@ -1,0 +1,159 @@
+//! The beginning of a job that only uploads: what an earlier job owes Labelbox becomes its own.
+
+use std::io;
+
+use jiff::Timestamp;
+
+use super::{
+    BUSY_WAIT, Transfer, Upload,
+    failure::{self, Failure},
+    freeze::{Found, Order, PREDICTIONS},
+    on_disk,
+};
+use crate::{
+    job::{Change, ImportState, Job, JobKind},
+    job_dir::JobDir,
+    predictions::{Draft, Fate, Frozen, resend},
+    store::{ImportRow, StoreError},
+};
+
+/// No chain of retries is longer.
+const ANCESTORS: usize = 1000;
+
+/// Takes a job that uploads from `accepted` to `uploading`, or to its end.
+pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<(), StoreError> {
+    let upload = Upload {
+        transfer,
+        job: &job,
+        dir: JobDir::new(&transfer.context.jobs_dir, job.id),
+    };
+    let changes = match upload.take_over().await {
+        Ok(Some(changes)) => changes,
+        Ok(None) => {
+            let at = Timestamp::now() + BUSY_WAIT;
+            return transfer.context.store.check_again(&[job], at).await;
+        }
+        Err(Failure::Store(error)) => return Err(error),
+        Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
+        Err(Failure::Final(message)) => vec![failure::change(message)],
+    };
+    transfer.conclude(&job, changes).await?;
+    Ok(())
+}
+
+/// Where predictions come from.
+enum Source {
+    /// An earlier job has frozen them.
+    Frozen(Job, Frozen),
+    /// They lie where the command has left them.
+    Written(Job),
+}
+
+impl Upload<'_> {
+    /// None while others are checked.
+    async fn take_over(&self) -> Result<Option<Vec<Change>>, Failure> {
+        let source = self.find_source().await?;
+        let server = self.dir.server();
+        // A crash may have come between the freezing and the note of it.
+        if on_disk(move || Frozen::open(&server)).await?.is_none() {
+            let Ok(_place) = self.transfer.uploads.freezes.try_acquire() else {
+                return Ok(None);
+            };
+            let draft = match &source {
+                Source::Frozen(earlier, frozen) => self.resend(earlier, frozen).await?,
+                Source::Written(trained) => self.freeze_again(trained).await?,
+            };
+            self.keep(draft).await?;
+        }
+        let (Source::Frozen(earlier, _) | Source::Written(earlier)) = source;
+        Ok(Some(self.inherit(&earlier)))
+    }
+
+    /// Labelbox is told of the training as if it had been this job's.
+    fn inherit(&self, earlier: &Job) -> Vec<Change> {
+        let settled = earlier.settled.clone().map(Change::Settle);
+        let progress = Change::Progress {
+            stage: None,
+            progress: earlier.progress.clone(),
+            events_offset: 0,
+            report: false,
+        };
+        settled
+            .into_iter()
+            .chain([progress, Change::Upload])
+            .collect()
+    }
+
+    /// The job that has trained, or one on the way to it that has frozen what was predicted.
+    async fn find_source(&self) -> Result<Source, Failure> {
+        let store = &self.transfer.context.store;
+        let mut next = self.job.parent;
+        for _ in 0..ANCESTORS {
+            let earlier = match next {
+                Some(id) => store.job(id).await?,
+                None => None,
+            };
+            let Some(earlier) = earlier else { break };
+            let server = JobDir::new(&self.transfer.context.jobs_dir, earlier.id).server();
+            if let Some(frozen) = on_disk(move || Frozen::open(&server)).await? {
+                return Ok(Source::Frozen(earlier, frozen));
+            }
+            if earlier.kind == JobKind::Train {
+                return Ok(Source::Written(earlier));
+            }
+            next = earlier.parent;
+        }
+        Err(Failure::Final(
+            "there is no job any longer whose predictions could be uploaded".to_owned(),
+        ))
+    }
+
+    async fn resend(&self, earlier: &Job, frozen: &Frozen) -> Result<Draft, Failure> {
+        let rows = self.transfer.context.store.imports(earlier).await?;
+        let fates: Vec<Fate> = frozen
+            .chunks
+            .iter()
+            .map(|chunk| fate(chunk.number, &rows))
+            .collect();
+        let from = JobDir::new(&self.transfer.context.jobs_dir, earlier.id).server();
+        let (server, most_lines) = (self.dir.server(), self.job.entry.import_lines);
+        let frozen = frozen.clone();
+        let resent = move || match resend((&from, &frozen), &fates, (&server, most_lines)) {
+            // What was changed on disk will not change back.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
+            other => other.map(Ok),
+        };
+        on_disk(resent).await?.map_err(|why| {
+            Failure::Final(format!(
+                "what was frozen of the predictions cannot be used: {why}"
+            ))
+        })
+    }
+
+    async fn freeze_again(&self, trained: &Job) -> Result<Draft, Failure> {
+        let order = Order {
+            trained: JobDir::new(&self.transfer.context.jobs_dir, trained.id),
+            attempt: trained.attempt,
+            job: self.job.id,
+            dir: self.dir.clone(),
+            most_lines: self.job.entry.import_lines,
+        };
+        match on_disk(move || order.carry_out()).await? {
+            Found::Draft(draft) => Ok(draft),
+            Found::Useless(why) => Err(Failure::Final(why)),
+            Found::Nothing => Err(Failure::Final(format!(
+                "job {} left no predictions in {PREDICTIONS}",
+                trained.id
+            ))),
+        }
+    }
+}
+
+fn fate(chunk: u32, rows: &[ImportRow]) -> Fate {
+    let row = rows.iter().find(|row| row.chunk == chunk);
+    match row.map(|row| (row.state, &row.name)) {
+        Some((ImportState::Finished, _)) => Fate::Finished,
+        Some((ImportState::Posting | ImportState::Posted, name)) => Fate::Sent(name.clone()),
+        Some((ImportState::Frozen | ImportState::Failed, _)) | None => Fate::NotTaken,
+    }
+}

@@ -1,0 +1,93 @@
+//! How an upload ends, in words that a person can act on.
+
+use std::time::Duration;
+
+use super::failure::Failure;
+use crate::{
+    config::format_duration,
+    job::{Change, Job},
+    predictions::Frozen,
+    store::ImportRow,
+};
+
+/// Reasons that a sentence names.
+const REASONS: usize = 3;
+
+/// Everything was sent: whether that is good enough.
+pub(super) fn judge(
+    job: &Job,
+    frozen: &Frozen,
+    rows: &[ImportRow],
+) -> Result<Vec<Change>, Failure> {
+    let by_labelbox: u64 = rows.iter().filter_map(|row| row.refused).sum();
+    let all_refused = frozen.rejected + by_labelbox;
+    if !job.entry.max_row_errors.allows(all_refused, frozen.lines) {
+        let ours = frozen.first.iter().map(|problem| problem.describe());
+        let theirs = rows.iter().filter_map(|row| row.note.clone());
+        let text = refused(all_refused, frozen.lines, ours.chain(theirs));
+        return Err(Failure::Final(text));
+    }
+    Ok(vec![
+        counted(job, frozen.lines, all_refused),
+        Change::Succeed,
+    ])
+}
+
+/// Labelbox is told how many predictions there are, and how many of them it does not have.
+fn counted(job: &Job, all: u64, refused: u64) -> Change {
+    let mut progress = job.progress.clone();
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+    let mut set = |name: &str, value: u64| {
+        progress.metrics.insert(name.to_owned(), value as f64);
+    };
+    set("predictions", all - refused.min(all));
+    if refused > 0 {
+        set("predictions_refused", refused);
+    }
+    Change::Progress {
+        stage: job.stage,
+        progress,
+        events_offset: job.events_offset,
+        report: false,
+    }
+}
+
+/// `trained, but 37 of 5000 predictions were refused: line 3: …; line 8: …`.
+pub(super) fn refused(refused: u64, all: u64, reasons: impl Iterator<Item = String>) -> String {
+    let reasons: Vec<String> = reasons.take(REASONS).collect();
+    let were = if refused == 1 { "was" } else { "were" };
+    let what = format!("trained, but {refused} of {all} predictions {were} refused");
+    match reasons.is_empty() {
+        true => what,
+        false => format!("{what}: {}", reasons.join("; ")),
+    }
+}
+
+/// Somebody stopped it.
+pub(super) fn cut_short(frozen: Option<&Frozen>, rows: &[ImportRow]) -> Vec<Change> {
+    let after = imported(frozen, rows);
+    vec![Change::CutShort { after }]
+}
+
+/// It took longer than it may.
+pub(super) fn too_slow(timeout: Duration, frozen: Option<&Frozen>, rows: &[ImportRow]) -> String {
+    let (limit, imported) = (format_duration(timeout), imported(frozen, rows));
+    format!(
+        "trained, but the upload took longer than its upload_timeout of {limit}: {imported}; \
+         `trainhook jobs retry-upload` goes on with it"
+    )
+}
+
+/// `40000 of 50000 predictions were imported`.
+fn imported(frozen: Option<&Frozen>, rows: &[ImportRow]) -> String {
+    let taken = |row: &ImportRow| Some(row.lines.saturating_sub(row.refused?));
+    let taken: u64 = rows.iter().filter_map(taken).sum();
+    match frozen {
+        Some(frozen) => format!(
+            "{} of {} predictions were imported",
+            frozen.taken + taken,
+            frozen.lines
+        ),
+        None => "no predictions were imported".to_owned(),
+    }
+}

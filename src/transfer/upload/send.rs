@@ -1,0 +1,253 @@
+//! One chunk, one step: looked up, sent, followed.
+
+use std::{io, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{BUSY_WAIT, Next, Upload, failure::Failure, on_disk};
+use crate::{
+    job::ImportState,
+    labelbox::{ImportPhase, Labelbox},
+    predictions::{Chunk, Frozen},
+    store::ImportRow,
+};
+
+/// An import is looked at this soon after it was sent; then ever more seldom.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// An import is looked at this often at least (labelbox 7.17.0 does so always).
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// An import that Labelbox has taken and does not know is asked for so often.
+const FORGOTTEN: u32 = 8;
+
+impl Upload<'_> {
+    /// Takes a chunk one step further.
+    pub(super) async fn advance(&self, frozen: &Frozen, row: &ImportRow) -> Result<Next, Failure> {
+        let chunk = frozen.chunks.iter().find(|chunk| chunk.number == row.chunk);
+        let Some(chunk) = chunk else {
+            return Err(Failure::Final(format!(
+                "trained, but chunk {} of its predictions is gone",
+                row.chunk
+            )));
+        };
+        let part = (chunk, frozen.chunks.len());
+        match row.state {
+            ImportState::Frozen => self.send(part, row).await,
+            ImportState::Posting => self.look_for(part, row).await,
+            ImportState::Posted => self.follow(part, row).await,
+            ImportState::Finished => Ok(Next::Now),
+            ImportState::Failed => Err(Failure::Final(failed(part, row))),
+        }
+    }
+
+    fn labelbox(&self) -> Result<Labelbox, Failure> {
+        let labelboxes = self.transfer.context.labelboxes.get();
+        let workspace = &self.job.workspace;
+        let labelbox = labelboxes.get(workspace).map(Labelbox::in_bulk);
+        labelbox.ok_or_else(|| Failure::later(format!("workspace {workspace} is not configured")))
+    }
+
+    async fn record(&self, row: ImportRow, told: Option<String>) -> Result<(), Failure> {
+        let store = &self.transfer.context.store;
+        store
+            .record_import(self.job, row, told, Timestamp::now())
+            .await?;
+        Ok(())
+    }
+
+    /// Sends a chunk that was never sent. It is looked for all the same: a store that was put back from a backup may
+    /// have forgotten.
+    async fn send(&self, (chunk, of): (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
+        let labelbox = self.labelbox()?;
+        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
+        if found
+            .map_err(|error| Failure::of_labelbox(&error))?
+            .is_some()
+        {
+            return self.posted(row).await;
+        }
+        self.post((chunk, of), row, &labelbox).await
+    }
+
+    async fn post(
+        &self,
+        (chunk, of): (&Chunk, usize),
+        row: &ImportRow,
+        labelbox: &Labelbox,
+    ) -> Result<Next, Failure> {
+        let Ok(_place) = self.transfer.uploads.posts.try_acquire() else {
+            return Ok(Next::In(BUSY_WAIT));
+        };
+        let lines = self.read(chunk).await?;
+        let posting = ImportRow {
+            state: ImportState::Posting,
+            posted_at: Some(Timestamp::now()),
+            ..row.clone()
+        };
+        self.record(posting.clone(), None).await?;
+        tracing::debug!(job_id = %self.job.id, import = row.name, bytes = lines.len(), "chunk {} of {of} goes out", chunk.number);
+        let run = &self.job.model_run_id;
+        let error = match labelbox.create_import(run, &row.name, lines).await {
+            Ok(_) => return self.posted(&posting).await,
+            Err(error) => error,
+        };
+        if error.ambiguous {
+            return Err(Failure::of_labelbox(&error).at_most_later());
+        }
+        // A name is taken once: whatever the refusal says, the import may be there.
+        let found = labelbox.import(run, &row.name).await;
+        if matches!(found, Ok(Some(_))) {
+            return self.posted(&posting).await;
+        }
+        if found.is_ok() {
+            let frozen = ImportRow {
+                state: ImportState::Frozen,
+                posted_at: None,
+                ..posting
+            };
+            self.record(frozen, None).await?;
+        }
+        Err(Failure::of_labelbox(&error))
+    }
+
+    async fn read(&self, chunk: &Chunk) -> Result<Vec<u8>, Failure> {
+        let (chunk, server) = (chunk.clone(), self.dir.server());
+        let read = on_disk(move || match chunk.read(&server) {
+            // What was changed on disk will not change back.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
+            other => other.map(Ok),
+        });
+        read.await?.map_err(|why| {
+            Failure::Final(format!(
+                "trained, but what was frozen of its predictions cannot be used: {why}"
+            ))
+        })
+    }
+
+    async fn posted(&self, row: &ImportRow) -> Result<Next, Failure> {
+        let posted = ImportRow {
+            state: ImportState::Posted,
+            posted_at: row.posted_at.or_else(|| Some(Timestamp::now())),
+            ..row.clone()
+        };
+        self.record(posted, None).await?;
+        Ok(Next::Now)
+    }
+
+    /// A chunk that may have been sent: only when Labelbox has not known it for long enough, it is sent again.
+    async fn look_for(&self, part: (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
+        let labelbox = self.labelbox()?;
+        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
+        if found
+            .map_err(|error| Failure::of_labelbox(&error))?
+            .is_some()
+        {
+            return self.posted(row).await;
+        }
+        let patience = self.transfer.context.config.get().reporting.read_back_after;
+        let now = Timestamp::now();
+        let waited = row.posted_at.map(|at| now.duration_since(at));
+        let waited = match waited.map(Duration::try_from) {
+            Some(Ok(waited)) => waited,
+            // A clock that was set back since: the wait begins anew.
+            Some(Err(_)) | None => {
+                let again = ImportRow {
+                    posted_at: Some(now),
+                    ..row.clone()
+                };
+                self.record(again, None).await?;
+                Duration::ZERO
+            }
+        };
+        if waited >= patience {
+            return self.post(part, row, &labelbox).await;
+        }
+        Ok(Next::In((patience - waited).min(patience / 10)))
+    }
+
+    /// A chunk that Labelbox has.
+    async fn follow(&self, part: (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
+        let (chunk, of) = part;
+        let labelbox = self.labelbox()?;
+        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
+        let found = found.map_err(|error| Failure::of_labelbox(&error))?;
+        let Some(import) = found else {
+            let what = format!("Labelbox does not know the import {} any longer", row.name);
+            return Err(match self.transfer.failures(self.job) < FORGOTTEN {
+                true => Failure::later(what),
+                false => Failure::Final(format!("trained, but {what}")),
+            });
+        };
+        match import.state {
+            ImportPhase::Running => Ok(Next::In(until_next_look(row))),
+            ImportPhase::Failed => {
+                let failed = ImportRow {
+                    state: ImportState::Failed,
+                    ..row.clone()
+                };
+                let told = format!("chunk {} of {of} could not be imported", chunk.number);
+                self.record(failed, Some(told)).await?;
+                Ok(Next::Now)
+            }
+            ImportPhase::Finished => {
+                let problems = self.results(chunk, &import).await?;
+                self.finished(part, row, problems).await
+            }
+        }
+    }
+
+    async fn finished(
+        &self,
+        (chunk, of): (&Chunk, usize),
+        row: &ImportRow,
+        problems: Vec<crate::predictions::Problem>,
+    ) -> Result<Next, Failure> {
+        let refused = problems.len() as u64;
+        let first = problems.first().map(|problem| problem.describe());
+        let (noted, server) = (chunk.clone(), self.dir.server());
+        on_disk(move || noted.note_refused(&server, &problems)).await?;
+        let told = format!(
+            "chunk {} of {of} imported: {} predictions{}",
+            chunk.number,
+            chunk.lines,
+            match refused {
+                0 => String::new(),
+                _ => format!(", {refused} of them refused"),
+            }
+        );
+        tracing::info!(job_id = %self.job.id, import = row.name, refused, "{told}");
+        let finished = ImportRow {
+            state: ImportState::Finished,
+            refused: Some(refused),
+            note: first,
+            ..row.clone()
+        };
+        self.record(finished, Some(told)).await?;
+        Ok(Next::Now)
+    }
+}
+
+impl Failure {
+    /// What may have been carried out is looked for before anything is given up.
+    fn at_most_later(self) -> Self {
+        match self {
+            Self::Final(reason) => Self::later(reason),
+            other => other,
+        }
+    }
+}
+
+/// 1 s, growing with the time that the import has taken, up to 10 s.
+fn until_next_look(row: &ImportRow) -> Duration {
+    let passed = row.posted_at.map(|at| Timestamp::now().duration_since(at));
+    let passed = passed.and_then(|passed| Duration::try_from(passed).ok());
+    (passed.unwrap_or_default() / 4).clamp(FIRST_LOOK, LAST_LOOK)
+}
+
+fn failed((chunk, of): (&Chunk, usize), row: &ImportRow) -> String {
+    format!(
+        "trained, but Labelbox could not import chunk {} of {of} of its predictions ({}): try `trainhook jobs retry-upload`",
+        chunk.number, row.name
+    )
+}

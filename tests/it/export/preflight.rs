@@ -1,0 +1,91 @@
+//! Data that will not do is told in seconds, in words for whoever labels.
+
+use trainhook::emulator::Dataset;
+
+use super::{model, reason, start};
+
+const RUNS: &str = "echo ran > ran";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_without_rows_trains_nothing() {
+    let stack = start(&model("texts", RUNS, "")).await;
+    let run = stack.new_run();
+    stack.click(&run, "texts").await;
+    let reason = reason(&stack, &run).await;
+    assert!(
+        reason.starts_with("the model run has no data rows: add some to it in Labelbox"),
+        "{reason}"
+    );
+    assert!(stack.lines("ran").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_without_enough_rows_is_named() {
+    let models = [
+        model("tested", RUNS, "preflight = { training = 1, test = 1 }"),
+        model("many", RUNS, "preflight = { training = 9 }"),
+        model("fine", "true", "preflight = { training = 8 }"),
+    ];
+    let stack = start(&models.concat()).await;
+    // The first eight rows are to learn from.
+    let data = Dataset::generated(8, 300);
+    let (run, id) = stack.click_with(&data, "tested").await;
+    let none = reason(&stack, &run).await;
+    assert!(
+        none.starts_with("the run has no rows in split 'test': assign some to it in Labelbox"),
+        "{none}"
+    );
+    assert_eq!(stack.job(&id)["job"]["cause"], "preflight");
+    let (run, _) = stack.click_with(&data, "many").await;
+    let few = reason(&stack, &run).await;
+    assert!(
+        few.starts_with("the run has only 8 rows in split 'training', but 9 are needed"),
+        "{few}"
+    );
+    assert!(stack.lines("ran").is_empty());
+    let (run, _) = stack.click_with(&data, "fine").await;
+    stack.told(&run, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn classes_without_a_label_are_named() {
+    let wanted = "preflight = { every_class_labelled = true }";
+    let stack = start(&model("texts", "true", wanted)).await;
+    let words = "no row of the run is labelled with";
+    for (rows, named) in [
+        (3, "'kind: kind-d': label some"),
+        (1, "any of 'kind: kind-b', 'kind: kind-c', 'kind: kind-d'"),
+    ] {
+        let (run, _) = stack
+            .click_with(&Dataset::generated(rows, 300), "texts")
+            .await;
+        let reason = reason(&stack, &run).await;
+        assert!(reason.starts_with(&format!("{words} {named}")), "{reason}");
+    }
+    for data in [Dataset::generated(4, 300), Dataset::digits()] {
+        let (run, _) = stack.click_with(&data, "texts").await;
+        stack.told(&run, "COMPLETE").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drawn_classes_count_by_their_tools() {
+    let wanted = "preflight = { every_class_labelled = true }";
+    let stack = start(&model("boxes", "true", wanted)).await;
+    let row = |id: &str, tool: &str| {
+        serde_json::json!({
+            "data_row": { "id": id, "row_data": "https://example.invalid/x.png" },
+            "media_attributes": { "width": 20, "height": 10 },
+            "experiments": { "m": { "runs": { "r": { "labels": [{ "annotations": {
+                "objects": [{ "name": tool, "annotation_kind": "ImageBoundingBox",
+                    "bounding_box": { "top": 1.0, "left": 1.0, "height": 2.0, "width": 2.0 } }],
+                "classifications": [] } }] } } } },
+        })
+    };
+    let file = stack.folder.path().join("boxes.ndjson");
+    let text = format!("{}\n{}\n", row("a", "dog"), row("b", "cat"));
+    std::fs::write(&file, text).expect("the folder is writable");
+    let data = Dataset::read(&file).expect("an export");
+    let (run, _) = stack.click_with(&data, "boxes").await;
+    stack.told(&run, "COMPLETE").await;
+}

@@ -1,0 +1,240 @@
+//! Labelbox goes wrong at every request of an upload: everything arrives once, or the job says why not.
+
+use serde_json::json;
+use trainhook::emulator::{Fault, FaultKind};
+
+use super::{LOOK, POST, RESULTS, assert_whole, lines, start};
+use crate::support::stack::statuses;
+
+fn status(status: u16) -> FaultKind {
+    FaultKind::Status {
+        status,
+        body: None,
+        headers: Vec::new(),
+    }
+}
+
+fn too_many() -> FaultKind {
+    FaultKind::Status {
+        status: 429,
+        body: Some(json!({"message": "You have exceeded the limit"})),
+        headers: vec![("retry-after".to_owned(), "1".to_owned())],
+    }
+}
+
+fn conflict() -> FaultKind {
+    FaultKind::GraphqlError {
+        code: "RESOURCE_CONFLICT".to_owned(),
+        message: "an import of that name exists".to_owned(),
+        exception_status: None,
+    }
+}
+
+/// Everything arrives once, whatever happens to the first call.
+async fn survives(operation: &str, kinds: Vec<FaultKind>) {
+    let trials = kinds.into_iter().map(|kind| async move {
+        let stack = start("").await;
+        stack.leave(&lines(0..3));
+        stack
+            .emulator
+            .add_fault(Fault::once(operation, kind.clone()));
+        let (run, _) = stack.click_run().await;
+        let timeline = stack.told(&run, "COMPLETE").await;
+        let summary = stack.imported(&run);
+        assert_eq!(summary.predictions, 3, "{kind:?}: {summary:?}");
+        assert_eq!(summary.repeated_imports, 0, "{kind:?}: {summary:?}");
+        assert_eq!(statuses(&timeline).last(), Some(&"COMPLETE"));
+    });
+    futures_util::future::join_all(trials).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_breaks_on_its_way_arrives_once() {
+    let cut = FaultKind::TruncateBody { bytes: 10 };
+    let kinds = vec![
+        FaultKind::DropBefore,
+        FaultKind::DropAfter,
+        status(502),
+        too_many(),
+        cut,
+    ];
+    survives(POST, kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_cannot_be_looked_at_is_looked_at_again() {
+    let kinds = vec![
+        FaultKind::DropBefore,
+        status(503),
+        too_many(),
+        FaultKind::Delay { milliseconds: 300 },
+    ];
+    survives(LOOK, kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_break_on_their_way_are_fetched_again() {
+    let kinds = vec![
+        FaultKind::DropBefore,
+        FaultKind::TruncateBody { bytes: 30 },
+        status(500),
+        // An address that holds no longer: another one is asked for.
+        status(403),
+    ];
+    survives(RESULTS, kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_taken_is_an_import_that_is_there() {
+    // It took effect and the answer was lost; by then a store may have forgotten it.
+    let stack = start("").await;
+    stack.leave(&lines(0..3));
+    stack.emulator.add_fault(Fault::once(POST, conflict()));
+    let (run, _) = stack.click_run().await;
+    // Nothing of that name is there, so the refusal is believed.
+    let reason = stack.failed(&run).await;
+    assert!(reason.contains("RESOURCE_CONFLICT"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_fails_as_a_whole_fails_the_job() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    let fails = FaultKind::Fails {
+        message: "no luck".to_owned(),
+    };
+    stack.emulator.add_fault(Fault {
+        operation: Some(POST.to_owned()),
+        times: 1,
+        kind: fails,
+    });
+    let (run, id) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason
+            .starts_with("trained, but Labelbox could not import chunk 1 of 3 of its predictions"),
+        "{reason}"
+    );
+    let shown = stack.job(&id);
+    let states: Vec<&str> = shown["imports"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|import| import["state"].as_str())
+        .collect();
+    assert_eq!(states, ["failed", "frozen", "frozen"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_have_expired_make_no_complete() {
+    let stack = start("").await;
+    stack.leave(&lines(0..1));
+    stack
+        .emulator
+        .add_fault(Fault::times(RESULTS, 100, status(404)));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with("trained, but nobody knows which of its predictions Labelbox took: the results of an import"),
+        "{reason}"
+    );
+    assert!(
+        stack
+            .emulator
+            .timeline(&run)
+            .iter()
+            .all(|entry| entry.status != "COMPLETE")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_gone_is_said_so() {
+    let stack = start("").await;
+    stack.leave(&lines(0..1));
+    let gone = FaultKind::GraphqlError {
+        code: "RESOURCE_NOT_FOUND".to_owned(),
+        message: "no such model run".to_owned(),
+        exception_status: None,
+    };
+    stack.emulator.add_fault(Fault::once(POST, gone));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with("trained, but Labelbox does not know the model run any longer"),
+        "{reason}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_takes_too_long_says_how_far_it_came() {
+    let stack = start("upload_timeout = \"3s\"").await;
+    stack.leave(&lines(0..4));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
+    stack.emulator.add_fault(Fault::once(
+        POST,
+        FaultKind::Takes {
+            milliseconds: 600_000,
+        },
+    ));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with(
+            "trained, but the upload took longer than its upload_timeout of 3s: 2 of 4 predictions were imported"
+        ),
+        "{reason}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_stop_is_heard_between_chunks() {
+    let stack = start("").await;
+    stack.leave(&lines(0..6));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
+    stack.emulator.add_fault(Fault::once(
+        POST,
+        FaultKind::Takes {
+            milliseconds: 600_000,
+        },
+    ));
+    let (run, id) = stack.click_run().await;
+    stack
+        .imports_are(&id, "the second chunk on its way", |states| {
+            states == ["finished", "posted", "frozen"]
+        })
+        .await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.contains("after 2 of 6 predictions were imported"),
+        "{reason}"
+    );
+    assert_eq!(stack.job(&id)["job"]["state"], "cancelled");
+    assert_eq!(stack.imported(&run).imports.len(), 2);
+    let retried = stack.retry_upload(&id);
+    stack.emulator.clear_faults();
+    stack
+        .imports_are(&retried, "the rest", |states| {
+            states == ["posted", "frozen"]
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_stop_that_came_before_beats_exit_0() {
+    let script = "trap '' TERM; echo up > up; while [ ! -e go ]; do sleep 0.05; done; cp predictions.ndjson $TRAINHOOK_OUT_DIR/";
+    let stack = super::start_model(script, "cancel_grace = \"50s\"").await;
+    stack.leave(&lines(0..1));
+    let (run, id) = stack.click_run().await;
+    stack.wait_for_lines("up", 1).await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.go();
+    stack.failed(&run).await;
+    assert_eq!(stack.job(&id)["job"]["state"], "cancelled");
+    assert!(stack.imported(&run).imports.is_empty());
+    assert_whole(&stack.imported(&run), 0);
+}

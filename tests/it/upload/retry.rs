@@ -1,0 +1,224 @@
+//! `jobs retry-upload`: what was not taken is sent, and nothing is trained again.
+
+use serde_json::json;
+use trainhook::emulator::{Fault, FaultKind};
+
+use super::{HAND_OVER, POST, RESULTS, assert_whole, line, lines, sizes, start, start_model};
+use crate::support::stack::{statuses, wait_until};
+
+/// Notes each training.
+const NOTED: &str = "echo x >> trainings; cp predictions.ndjson $TRAINHOOK_OUT_DIR/";
+
+fn status(status: u16) -> FaultKind {
+    FaultKind::Status {
+        status,
+        body: None,
+        headers: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_import_that_failed_the_rest_is_sent() {
+    let stack = start_model(NOTED, "").await;
+    stack.leave(&lines(0..5));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
+    let fails = FaultKind::Fails {
+        message: "no luck".to_owned(),
+    };
+    stack.emulator.add_fault(Fault::once(POST, fails));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let retried = stack.retry_upload(&id);
+    let timeline = stack.told(&run, "COMPLETE").await;
+    assert_eq!(
+        statuses(&timeline[timeline.len() - 3..]),
+        ["EXPORTING_DATA", "TRAINING_MODEL", "COMPLETE"]
+    );
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+    let of_retried = summary
+        .imports
+        .iter()
+        .filter(|import| import.name.contains(&retried.replace('-', "")));
+    assert_eq!(
+        of_retried.map(|import| import.lines).collect::<Vec<_>>(),
+        [2, 1]
+    );
+    assert_eq!(stack.lines("trainings").len(), 1);
+    let job = stack.job(&retried);
+    assert_eq!(job["job"]["kind"], "upload");
+    assert_eq!(job["job"]["parent"], id);
+    let metadata = timeline
+        .last()
+        .and_then(|entry| entry.metadata.clone())
+        .expect("metadata");
+    assert_eq!(metadata["predictions"], "5", "those of the first job count");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_labelbox_refused_are_sent_once_more() {
+    let stack = start_model(NOTED, "").await;
+    stack.leave(&lines(0..5));
+    let every = FaultKind::RefusesEvery { lines: 2 };
+    stack.emulator.add_fault(Fault::times(POST, 2, every));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let retried = stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+    assert_eq!(sizes(&summary), [(2, 1), (2, 1), (1, 0), (2, 0)]);
+    assert!(stack.rejected(&retried).is_empty());
+    assert_eq!(stack.rejected(&id).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_was_under_way_is_found_not_repeated() {
+    let stack = start("upload_timeout = \"3s\"").await;
+    stack.leave(&lines(0..3));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 5000 }));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    wait_until("the end of the import", || {
+        let imports = stack.imported(&run).imports;
+        (imports[0].state == "FINISHED").then_some(())
+    })
+    .await;
+    stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 3);
+    assert_eq!(sizes(&stack.imported(&run)), [(2, 0), (1, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_could_not_be_read_are_read_again() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    stack
+        .emulator
+        .add_fault(Fault::times(RESULTS, 100, status(404)));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    stack.emulator.clear_faults();
+    stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_another_tolerance_what_was_written_is_read_again() {
+    let stack = start_model(NOTED, "").await;
+    let mut predictions = lines(0..3);
+    predictions[1] = json!({"global_key": "nowhere", "name": "kind", "answer": "kind-a"});
+    stack.leave(&predictions);
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    // With the same tolerance it fails in the same way.
+    let again = stack.retry_upload(&id);
+    stack.ended(&again).await;
+    let message = stack.job(&again)["job"]["message"].clone();
+    assert!(
+        message
+            .as_str()
+            .expect("a reason")
+            .starts_with("trained, but 1 of 3 predictions was refused")
+    );
+    let file = stack.folder.path().join("models.toml");
+    let text = std::fs::read_to_string(&file).expect("readable");
+    std::fs::write(
+        &file,
+        text.replace("import_lines = 2", "import_lines = 2\nmax_row_errors = 1"),
+    )
+    .expect("writable");
+    stack.trainhook(&["check"]);
+    let pid = stack.server.child.id().to_string();
+    let told = std::process::Command::new("kill")
+        .args(["-HUP", &pid])
+        .status();
+    assert!(told.expect("kill is there").success());
+    stack.server.logged("the settings were read again").await;
+    // Also by way of the upload that failed.
+    stack.retry_upload(&again);
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.imported(&run).predictions, 2);
+    assert_eq!(stack.lines("trainings").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_was_cancelled_may_have_predicted_all_the_same() {
+    let script = format!("{HAND_OVER}; echo up > up; sleep 60");
+    let stack = start_model(&script, "").await;
+    stack.leave(&[line(0)]);
+    let (run, id) = stack.click_run().await;
+    stack.wait_for_lines("up", 1).await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.failed(&run).await;
+    stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_predictions_there_is_nothing_to_upload() {
+    let stack = start_model("exit 3", "").await;
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let again = stack.retry_upload(&id);
+    stack.ended(&again).await;
+    assert_eq!(
+        stack.job(&again)["job"]["message"],
+        format!("job {id} left no predictions in out/predictions.ndjson")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_arrived_or_is_on_its_way_is_not_uploaded_again() {
+    let stack = start("").await;
+    stack.leave(&[line(0)]);
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 2000 }));
+    let (run, id) = stack.click_run().await;
+    let refused = |id: &str| {
+        let output =
+            crate::support::stack::trainhook_in(stack.folder.path(), &["jobs", "retry-upload", id]);
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(refused(&id).contains("has not ended yet"));
+    stack.told(&run, "COMPLETE").await;
+    assert!(refused(&id).contains("Labelbox has its predictions"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_two_steps_of_a_retry_changes_nothing() {
+    let mut stack = start_model(NOTED, "").await;
+    stack.leave(&lines(0..5));
+    let fails = FaultKind::Fails {
+        message: "no luck".to_owned(),
+    };
+    stack.emulator.add_fault(Fault::once(POST, fails));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    stack.emulator.add_fault(Fault::once(
+        POST,
+        FaultKind::Hang {
+            milliseconds: 60_000,
+        },
+    ));
+    let retried = stack.retry_upload(&id);
+    stack
+        .imports_are(&retried, "a chunk on its way", |states| {
+            states.first().is_some_and(|state| state == "posting")
+        })
+        .await;
+    stack.server.kill();
+    stack.restart().await;
+    stack.told(&run, "COMPLETE").await;
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+}

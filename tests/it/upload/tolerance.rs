@@ -1,0 +1,100 @@
+//! How many predictions may be refused, by us or by Labelbox, before a run is FAILED.
+
+use serde_json::json;
+use trainhook::emulator::{Fault, FaultKind};
+
+use super::{POST, line, lines, sizes, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_rejected_lines_end_a_job_before_anything_is_sent() {
+    let stack = start("").await;
+    let mut predictions = lines(0..5);
+    predictions[2] = json!({"global_key": "row-000000002", "name": "sort", "answer": "kind-a"});
+    stack.leave(&predictions);
+    let (run, id) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with("trained, but 1 of 5 predictions was refused: line 3: the ontology has no feature \"sort\""),
+        "{reason}"
+    );
+    assert!(stack.imported(&run).imports.is_empty());
+    let listed = stack.rejected(&id);
+    assert_eq!(
+        (listed.len(), &listed[0]["line"], &listed[0]["by"]),
+        (1, &json!(3), &json!("trainhook"))
+    );
+    assert!(!stack.server_dir(&id).join("upload").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_may_be_refused_by_anybody() {
+    let stack = start("max_row_errors = \"50%\"").await;
+    let mut predictions = lines(0..6);
+    predictions[0]["confidence"] = json!(7);
+    stack.leave(&predictions);
+    let every = FaultKind::RefusesEvery { lines: 2 };
+    stack.emulator.add_fault(Fault::times(POST, 2, every));
+    let (run, id) = stack.click_run().await;
+    let timeline = stack.told(&run, "COMPLETE").await;
+    let summary = stack.imported(&run);
+    assert_eq!(sizes(&summary), [(2, 1), (2, 1), (1, 0)]);
+    assert_eq!(summary.predictions, 3);
+    let metadata = timeline
+        .last()
+        .and_then(|entry| entry.metadata.clone())
+        .expect("metadata");
+    assert_eq!(
+        (&metadata["predictions"], &metadata["predictions_refused"]),
+        (&json!("3"), &json!("3"))
+    );
+    let listed = stack.rejected(&id);
+    let lines: Vec<(&str, u64)> = listed
+        .iter()
+        .map(|problem| {
+            (
+                problem["by"].as_str().unwrap_or_default(),
+                problem["line"].as_u64().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(lines, [("trainhook", 1), ("labelbox", 3), ("labelbox", 5)]);
+    assert_eq!(listed[1]["reason"], "refused on demand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_that_labelbox_refuses_are_a_failure() {
+    let stack = start("max_row_errors = 1").await;
+    stack.leave(&lines(0..4));
+    let every = FaultKind::RefusesEvery { lines: 2 };
+    stack.emulator.add_fault(Fault::times(POST, 2, every));
+    let (run, id) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert_eq!(
+        reason,
+        format!(
+            "trained, but 2 of 4 predictions were refused: line 2: refused on demand; line 4: refused on demand (job {id})"
+        )
+    );
+    assert_eq!(stack.imported(&run).predictions, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prediction_of_which_labelbox_says_nothing_was_not_taken() {
+    let stack = start("").await;
+    // The same uuid in two chunks: the emulator refuses the second one, which we cannot know before.
+    let mut predictions = lines(0..3);
+    predictions[1] = line(1);
+    stack.leave(&predictions);
+    let empty = FaultKind::Status {
+        status: 200,
+        body: Some(json!({"uuid": "x", "status": "SUCCESS"})),
+        headers: Vec::new(),
+    };
+    stack.emulator.add_fault(Fault::once(super::RESULTS, empty));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with("trained, but 2 of 3 predictions were refused: line 1: Labelbox does not say what became of it"),
+        "{reason}"
+    );
+}
