@@ -15,9 +15,10 @@ use async_trait::async_trait;
 use crate::{
     config::{Resources, Secret},
     job::{Handle, LaunchId, Observation},
+    mirror::MirrorAccess,
 };
 
-pub use fit::never_fitting;
+pub use fit::{never_fitting, never_heard};
 pub use registry::{BuildContext, Built, Registry};
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.
@@ -74,6 +75,19 @@ pub trait Executor: Debug + Send + Sync {
         None
     }
 
+    /// Whether the supervisors of this engine see the job directory at the server's own path. Where they do not, a launch
+    /// has a [`Launch::mirror`], and data, code, events, log, outputs and the exit record travel over HTTP; a
+    /// checkpoint does not travel.
+    fn shares_files(&self) -> bool {
+        true
+    }
+
+    /// Where a node has the program that supervises, the first word of `launch.argv`; none where it lies at the server's
+    /// own path.
+    fn program(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// How long an attempt's heartbeat may be silent once the engine calls it ended.
     fn settle(&self) -> Duration {
         Duration::from_secs(120)
@@ -92,10 +106,16 @@ pub struct Launch {
     pub id: LaunchId,
     /// The supervisor and its arguments; nothing else is ever run.
     pub argv: Vec<String>,
-    /// For the supervisor and the command, on top of the machine's own environment.
+    /// For the supervisor and the command, on top of the machine's own environment. With a mirror it holds the token
+    /// ([`mirror::TOKEN_VARIABLE`](crate::mirror::TOKEN_VARIABLE)) and none of the model's secrets: those are handed
+    /// to the winner of the claim.
     pub env: BTreeMap<String, Secret>,
-    /// The attempt's folder, `TRAINHOOK_JOB_DIR`.
+    /// The attempt's folder on the server; `TRAINHOOK_JOB_DIR` where files are shared.
     pub attempt_dir: PathBuf,
+    /// How the supervisor reaches that folder where files are not shared. `argv` and `env` say the same: an executor
+    /// needs it only if it brings the token to the supervisor in another way, such as in a file that
+    /// `--token-file` names.
+    pub mirror: Option<MirrorAccess>,
     /// What it needs.
     pub resources: Resources,
     /// The devices that are its own.

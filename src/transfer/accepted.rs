@@ -34,10 +34,7 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
                 vec![Change::Settle(settled), Change::Wait(None)]
             }
             Ok(()) => vec![Change::Settle(settled), Change::Queue],
-            Err(error) => vec![Change::Fail {
-                cause: Cause::Infra,
-                message: format!("cannot write the job directory: {error}"),
-            }],
+            Err(change) => vec![change],
         },
     };
     transfer.conclude(&job, changes).await?;
@@ -86,16 +83,37 @@ fn settle(job: &Job, config: &Value) -> Answer {
     }
 }
 
-/// Puts the job directory on disk, with the body as Labelbox sent it.
-async fn lay_out(transfer: &Transfer, job: &Job) -> Result<std::io::Result<()>, StoreError> {
+/// Puts the job directory on disk, with the body as Labelbox sent it and the model's own files as they are now; or
+/// answers how the job fails.
+async fn lay_out(transfer: &Transfer, job: &Job) -> Result<Result<(), Change>, StoreError> {
     let store = &transfer.context.store;
     let webhook = store.webhook(job.id).await?;
     let dir = JobDir::new(&transfer.context.jobs_dir, job.id);
     let record = JobRecord::of(job, store.server_id());
+    let workdir = job.entry.workdir.clone();
+    let files = match job.kind {
+        JobKind::Train => job.entry.files.clone(),
+        // It runs nothing.
+        JobKind::Upload => Vec::new(),
+    };
     let create = move || {
-        dir.create(&webhook)
+        let created = dir.create(&webhook);
+        created
             .and_then(|()| dir.write_record(&record))
+            .map_err(unwritable)?;
+        dir.take_code(&workdir, &files)
+            .map_err(|error| Change::Fail {
+                cause: Cause::Preflight,
+                message: format!("the model's files cannot be copied: {error}"),
+            })
     };
     let created = tokio::task::spawn_blocking(create).await;
-    Ok(created.unwrap_or_else(|error| Err(std::io::Error::other(error))))
+    Ok(created.unwrap_or_else(|error| Err(unwritable(std::io::Error::other(error)))))
+}
+
+fn unwritable(error: std::io::Error) -> Change {
+    Change::Fail {
+        cause: Cause::Infra,
+        message: format!("cannot write the job directory: {error}"),
+    }
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod events;
+mod mirror;
 mod payload;
 pub(crate) mod predictions;
 mod records;

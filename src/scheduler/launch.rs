@@ -1,0 +1,145 @@
+//! What is handed to an executor: the supervisor's arguments and environment, and the folder that it finds.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{Mirroring, engine_loop::EngineLoop};
+use crate::{
+    config::{EnvValue, Secret},
+    dataset::Split,
+    executor::Launch,
+    job::Job,
+    job_dir::{JobDir, Limits, Request},
+    mirror::{MirrorAccess, TOKEN_VARIABLE},
+};
+
+impl EngineLoop {
+    /// Makes the attempt's folder and its launch.
+    pub(super) async fn prepare(&self, job: &Job) -> Result<Launch, String> {
+        let unreadable = |error| format!("cannot read the model's env: {error}");
+        let (mut env, secrets) = (plain_env(job), job.entry.secrets().map_err(unreadable)?);
+        let job_dir = JobDir::new(&self.context.jobs_dir, job.id);
+        let mut request = request_of(job);
+        let create = move || {
+            request.code = job_dir.read_code()?;
+            if !request.code.is_empty() {
+                request.workdir = job_dir.attempt(request.attempt).code();
+            }
+            job_dir.create_attempt(&request)
+        };
+        let created = tokio::task::spawn_blocking(create).await;
+        let created = created.map_err(|error| error.to_string())?;
+        let attempt_dir =
+            created.map_err(|error| format!("cannot write the job directory: {error}"))?;
+        let attempt_dir = attempt_dir.path().to_owned();
+        let mirror = self.mirror(job)?;
+        match &mirror {
+            // The winner of the claim is handed the secrets.
+            Some(access) => drop(env.insert(TOKEN_VARIABLE.to_owned(), access.token.clone())),
+            None => env.extend(secrets),
+        }
+        Ok(Launch {
+            id: job.launch_id(),
+            argv: self.supervisor(job, &attempt_dir, mirror.as_ref()),
+            env,
+            attempt_dir,
+            mirror,
+            resources: job.entry.resources.clone(),
+            devices: job.devices.clone(),
+        })
+    }
+
+    /// How the attempt reaches its folder where the engine does not share it.
+    fn mirror(&self, job: &Job) -> Result<Option<MirrorAccess>, String> {
+        if self.engine.executor.shares_files() {
+            return Ok(None);
+        }
+        let Some(Mirroring { url, key }) = &self.context.mirroring else {
+            return Err("its executor shares no files with the server: set jobs_listen".to_owned());
+        };
+        Ok(Some(MirrorAccess {
+            url: url.clone(),
+            token: key.claim_token(job.launch_id()),
+        }))
+    }
+
+    /// The supervisor's command line.
+    fn supervisor(
+        &self,
+        job: &Job,
+        attempt_dir: &Path,
+        mirror: Option<&MirrorAccess>,
+    ) -> Vec<String> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let program = self.engine.executor.program();
+        let program = text(program.as_deref().unwrap_or(&self.context.program));
+        let mut argv = vec![program, "supervise".to_owned()];
+        argv.extend(match mirror {
+            None => ["--job-dir".to_owned(), text(attempt_dir)].to_vec(),
+            Some(access) => {
+                let launch = job.launch_id().to_string();
+                let words = ["--mirror", &access.url, "--launch", &launch];
+                words.map(str::to_owned).to_vec()
+            }
+        });
+        argv
+    }
+}
+
+/// The model's `env` and `env_pass` as far as they are no secrets.
+fn plain_env(job: &Job) -> BTreeMap<String, Secret> {
+    let passed = job.entry.env_pass.iter();
+    let mut env: BTreeMap<String, Secret> = passed
+        .filter_map(|name| Some((name.clone(), Secret::new(std::env::var(name).ok()?))))
+        .collect();
+    for (name, value) in &job.entry.env {
+        if let EnvValue::Text(text) = value {
+            env.insert(name.clone(), Secret::new(text.clone()));
+        }
+    }
+    env
+}
+
+/// What an export leaves in the data folder.
+fn data_files() -> BTreeMap<String, String> {
+    let splits = Split::ALL.map(|split| (split.as_str(), split.file_name()));
+    let others = [("ontology", "ontology.json"), ("manifest", "manifest.json")];
+    let files = splits.into_iter().chain(others);
+    files
+        .map(|(what, file)| (what.to_owned(), format!("data/{file}")))
+        .collect()
+}
+
+fn request_of(job: &Job) -> Request {
+    let entry = &job.entry;
+    let others = job.settled.as_ref().map(|settled| settled.others.clone());
+    Request {
+        protocol: job.protocol,
+        job_id: job.id,
+        launch_id: job.launch_id(),
+        attempt: job.attempt,
+        model: entry.slug.clone(),
+        model_type: entry.title.clone(),
+        model_id: job.model_id.clone(),
+        model_run_id: job.model_run_id.clone(),
+        params: job
+            .params()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.as_json()))
+            .collect(),
+        labelbox_config: others.unwrap_or_default(),
+        data: match entry.export {
+            Some(_) => data_files(),
+            None => BTreeMap::new(),
+        },
+        resources: entry.resources.clone(),
+        devices: job.devices.clone(),
+        command: entry.command.clone(),
+        workdir: entry.workdir.clone(),
+        code: Vec::new(),
+        limits: Limits {
+            run_timeout_ms: entry.run_timeout_ms,
+            cancel_grace_ms: entry.cancel_grace_ms,
+            log_bytes: entry.log_limit,
+        },
+    }
+}
