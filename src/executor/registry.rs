@@ -1,6 +1,6 @@
 //! The kinds of executors a program knows: ours, and those that its author registers.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
@@ -12,6 +12,8 @@ use crate::config::{ExecutorEntry, Mistake, Table};
 pub struct BuildContext<'a> {
     /// The name of its table in `models.toml`.
     pub name: &'a str,
+    /// The folder of `models.toml`, from which relative paths start.
+    pub folder: &'a Path,
     /// Rung by the executor when something happened, so that the server looks sooner.
     pub wake: Arc<Notify>,
 }
@@ -68,9 +70,10 @@ impl Registry {
     ) -> Result<BTreeMap<String, Arc<dyn Executor>>, Vec<Mistake>> {
         let (mut executors, mut mistakes) = (BTreeMap::new(), Vec::new());
         for entry in entries {
-            let name = entry.name.clone();
+            let (name, folder) = (entry.name.clone(), entry.folder.clone());
             let context = BuildContext {
                 name: &name,
+                folder: &folder,
                 wake: wake(&name),
             };
             match self.build_one(entry, &context) {

@@ -146,20 +146,12 @@ impl EngineLoop {
         let created = created.map_err(|error| error.to_string())?;
         let attempt_dir =
             created.map_err(|error| format!("cannot write the job directory: {error}"))?;
-        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-        Ok(Launch {
-            id: job.launch_id(),
-            argv: vec![
-                text(&self.context.program),
-                "supervise".to_owned(),
-                "--job-dir".to_owned(),
-                text(attempt_dir.path()),
-            ],
-            env,
-            attempt_dir: attempt_dir.path().to_owned(),
-            resources: job.entry.resources.clone(),
-            devices: job.devices.clone(),
-        })
+        let (entry, program) = (&job.entry, &self.context.program);
+        let attempt_dir = attempt_dir.path().to_owned();
+        let kind = &self.engine.kind;
+        let mut launch = Launch::new(job.launch_id(), (entry, kind), program, attempt_dir, env);
+        launch.devices.clone_from(&job.devices);
+        Ok(launch)
     }
 }
 

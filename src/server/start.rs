@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Config, Current, ExecutorEntry, Mistake, SecretError},
     disk::Room,
-    executor::{Registry, never_fitting},
+    executor::{Executor, Registry, model_mistakes, never_fitting},
     http::{
         listener::{self, BindError},
         tls::{Tls, TlsError},
@@ -60,7 +60,7 @@ pub enum StartError {
     },
 }
 
-/// Mistakes in the tables of executors, found by the executors themselves.
+/// Mistakes in the tables of executors, or in those of models for them, found by the executors themselves.
 #[derive(Debug, thiserror::Error)]
 #[error("the executors' tables have mistakes")]
 pub struct ExecutorMistakes(pub Vec<Mistake>);
@@ -139,7 +139,11 @@ async fn engines(
     let engines = built.await.map_err(|_| StoreError::Panicked)??;
     let executor =
         |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.executor));
-    let executors = engines.iter().map(executor).collect();
+    let executors: BTreeMap<String, Arc<dyn Executor>> = engines.iter().map(executor).collect();
+    let mistakes = model_mistakes(config.model_tables.clone(), &executors);
+    if !mistakes.is_empty() {
+        return Err(ExecutorMistakes(mistakes).into());
+    }
     let weak = tokio::task::spawn_blocking({
         let config = config.clone();
         move || config.warnings()
@@ -171,9 +175,11 @@ pub fn build_engines(
     let engines = entries.iter().filter_map(|entry| {
         let engine = Engine {
             name: entry.name.clone(),
+            kind: entry.kind.clone(),
             executor: Arc::clone(built.get(&entry.name)?),
             max_running: entry.max_running,
             lost_after: entry.lost_after,
+            poll_interval: entry.poll_interval,
             wake: bell(&entry.name),
         };
         Some((entry.name.clone(), engine))

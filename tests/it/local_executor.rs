@@ -34,6 +34,9 @@ fn launch(attempt: &Attempt) -> Launch {
         attempt_dir: dir.path().to_owned(),
         resources: attempt.request.resources.clone(),
         devices: attempt.request.devices.clone(),
+        run_timeout: None,
+        cancel_grace: GRACE,
+        settings: serde_json::Map::new(),
     }
 }
 
