@@ -4,9 +4,11 @@
 //! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
+mod call;
 mod fit;
 mod launch;
 pub mod local;
+pub mod program;
 mod registry;
 mod surroundings;
 
