@@ -39,7 +39,7 @@ fn a_kind_refuses_what_it_does_not_understand_on_its_line() {
     let spoken = model("job", "true", "[models.job.local]\nnice = 7");
     let (code, text) = run(&["check"], &format!("{LOCAL}{spoken}"));
     assert_eq!(code, Some(2), "{text}");
-    let expected = ":11: models.job.local.nice: unknown key; none are known here";
+    let expected = ":13: models.job.local.nice: unknown key; none are known here";
     assert!(text.contains(expected), "{text}");
     let (code, text) = run(&["serve"], &format!("{LOCAL}{spoken}"));
     assert_eq!(code, Some(2), "{text}");
@@ -48,7 +48,7 @@ fn a_kind_refuses_what_it_does_not_understand_on_its_line() {
 
 #[test]
 fn a_plan_shows_what_would_be_submitted_without_its_secrets() {
-    let settings = "env = { PLAIN = \"text\", TOKEN = { file = \"key\" } }\nenv_pass = [\"HOME\"]\n\
+    let settings = "env = { PLAIN = \"text\", TOKEN = { file = \"token\" } }\nenv_pass = [\"HOME\"]\n\
                     resources = { gpus = 2 }\nprogram = { queue = \"a100\" }";
     let spoken = model("job", "true", settings);
     let spoken = spoken.replace("executor = \"local\"", "executor = \"mine\"");

@@ -38,7 +38,7 @@ impl Launcher {
     fn answering(answer: &Value, code: i32) -> Self {
         let file = answer.to_string().replace('\'', "'\\''");
         Self::new(&format!(
-            "cat >&2\nprintf '%s' '{file}'\necho 'the last word' >&2\nexit {code}"
+            "cat >&2; echo >&2\nprintf '%s' '{file}'\necho 'the last word' >&2\nexit {code}"
         ))
     }
 
