@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -156,6 +157,14 @@ impl Executor for Observed {
 
     fn devices(&self) -> Option<Vec<u32>> {
         self.executor.devices()
+    }
+
+    fn shares_files(&self) -> bool {
+        self.executor.shares_files()
+    }
+
+    fn program(&self) -> Option<PathBuf> {
+        self.executor.program()
     }
 
     fn settle(&self) -> Duration {

@@ -12,7 +12,7 @@ pub mod program;
 mod registry;
 mod surroundings;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
@@ -90,6 +90,19 @@ pub trait Executor: Debug + Send + Sync {
     /// Devices this executor hands out, each to one job at a time; none where handing them out is the
     /// engine's own affair.
     fn devices(&self) -> Option<Vec<u32>> {
+        None
+    }
+
+    /// Whether the supervisors of this engine see the job directory at the server's own path. Where they do not, a launch
+    /// has a [`Launch::mirror`], and data, code, events, log, outputs and the exit record travel over HTTP; a
+    /// checkpoint does not travel.
+    fn shares_files(&self) -> bool {
+        true
+    }
+
+    /// Where a node has the program that supervises, the first word of `launch.argv`; none where it lies at the server's
+    /// own path.
+    fn program(&self) -> Option<PathBuf> {
         None
     }
 

@@ -29,6 +29,7 @@ mod intake_signature;
 mod labelbox_client;
 mod local_executor;
 mod metrics;
+mod mirror;
 mod people;
 mod processes;
 mod properties;

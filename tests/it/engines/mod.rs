@@ -62,6 +62,7 @@ fn launch(folder: &Path) -> Launch {
         argv: vec!["supervise".to_owned(), "an argument".to_owned()],
         env: Default::default(),
         attempt_dir: folder.to_owned(),
+        mirror: None,
         resources: Default::default(),
         devices: Vec::new(),
         run_timeout: Some(Duration::from_secs(3600)),
