@@ -10,6 +10,7 @@ mod launch;
 pub mod local;
 pub mod program;
 mod registry;
+pub mod slurm;
 mod surroundings;
 
 use std::{fmt::Debug, path::PathBuf, time::Duration};

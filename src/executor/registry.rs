@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Executor, local, program};
+use super::{Executor, local, program, slurm};
 use crate::config::{ExecutorEntry, Mistake, Table};
 
 /// What an executor is built from, beside its table.
@@ -36,6 +36,7 @@ impl Default for Registry {
         }
         .with("local", local::build)
         .with("program", program::build)
+        .with("slurm", slurm::build)
     }
 }
 
