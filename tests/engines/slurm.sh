@@ -26,7 +26,7 @@ until_true() {
     local what=$1
     shift
     for _ in $(seq 300); do
-        if timeout 5 "$@" >/dev/null 2>&1; then return; fi
+        if "$@" >/dev/null 2>&1; then return; fi
         sleep 0.1
     done
     tail -n 5 "$dir"/log/* >&2 || true
@@ -37,7 +37,8 @@ until_true() {
 begin() {
     local name=$1
     shift
-    "$@" >"$dir/log/$name.out" 2>&1 </dev/null &
+    # In a session of its own: it outlives whoever runs this script.
+    setsid "$@" >"$dir/log/$name.out" 2>&1 </dev/null &
     echo "$!" >"$dir/pids/$name"
 }
 
@@ -123,7 +124,7 @@ start_munge() {
     begin munged munged --foreground --force --num-threads=2 --key-file="$dir/etc/munge.key" \
         --socket="$dir/run/munge.socket" --pid-file="$dir/run/munged.pid" \
         --log-file="$dir/log/munged.log" --seed-file="$dir/run/munge.seed"
-    until_true munge munge --no-input --socket="$dir/run/munge.socket"
+    until_true munge timeout 5 munge --no-input --socket="$dir/run/munge.socket"
 }
 
 start_accounting() {
@@ -137,7 +138,7 @@ start_accounting() {
     begin mariadbd mariadbd --no-defaults --user=mysql --datadir="$dir/mysql" --socket="$sql" \
         --pid-file="$dir/mysql-run/pid" --port=$((base_port + 4)) --bind-address=127.0.0.1 --skip-log-bin \
         --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900
-    until_true MariaDB mariadb-admin --no-defaults --socket="$sql" --user=root ping
+    until_true MariaDB timeout 5 mariadb-admin --no-defaults --socket="$sql" --user=root ping
     mariadb --no-defaults --socket="$sql" --user=root --execute="
         create database if not exists slurm_acct_db;
         create user if not exists slurm@'127.0.0.1' identified by 'slurm';
@@ -162,17 +163,17 @@ StorageLoc=slurm_acct_db
 CONF
     )
     begin slurmdbd slurmdbd -D
-    until_true slurmdbd sacctmgr --noheader --immediate show cluster
+    until_true slurmdbd timeout 5 sacctmgr --noheader --immediate show cluster
     timeout 10 sacctmgr --immediate add cluster trainhook >/dev/null 2>&1 || true
 }
 
 start_controller() {
     begin slurmctld slurmctld -D
-    until_true slurmctld scontrol ping
+    until_true slurmctld timeout 5 scontrol ping
 }
 
-both_nodes_idle() {
-    [ "$(sinfo --noheader --Node --partition=main --format=%T | grep -c -E '^(idle|mixed|allocated)$')" = 2 ]
+both_nodes_answer() {
+    [ "$(timeout 5 sinfo --noheader --Node --partition=main --format=%T | grep -c -E '^(idle|mixed|allocated|completing)$')" = 2 ]
 }
 
 start() {
@@ -192,15 +193,8 @@ start() {
     start_controller
     begin slurmd-node1 slurmd -D -N node1
     begin slurmd-node2 slurmd -D -N node2
-    for _ in $(seq 300); do
-        if both_nodes_idle 2>/dev/null; then
-            echo "$dir"
-            return
-        fi
-        sleep 0.1
-    done
-    tail -n 5 "$dir"/log/* >&2
-    fail "the nodes are not ready"
+    until_true "the nodes" both_nodes_answer
+    echo "$dir"
 }
 
 stop() {
@@ -224,6 +218,7 @@ case ${1:-} in
     crash)
         end slurmctld KILL
         start_controller
+        until_true "the nodes" both_nodes_answer
         ;;
     install) install_packages ;;
     *) fail "say start, stop, crash or install" ;;

@@ -30,6 +30,9 @@ use options::Options;
 /// Bytes shown of what a supervisor had to say.
 const ENGINE_LOG_LIMIT: u64 = 64 * 1024;
 
+/// The queue is asked no more often, whatever happens, if the table does not say.
+const POLL_PAUSE: Duration = Duration::from_secs(2);
+
 /// Builds it from its table. Asks nothing of Slurm.
 ///
 /// # Errors
@@ -56,6 +59,7 @@ pub fn build(table: &mut Table, context: &BuildContext<'_>) -> Built {
         },
         shares_files,
         work_dir,
+        pause: table.duration("poll_pause").unwrap_or(POLL_PAUSE),
     }))
 }
 
@@ -67,6 +71,7 @@ pub struct SlurmExecutor {
     program: Option<PathBuf>,
     shares_files: bool,
     work_dir: Option<PathBuf>,
+    pause: Duration,
 }
 
 #[async_trait]
@@ -182,7 +187,7 @@ impl Executor for SlurmExecutor {
     }
 
     fn poll_pause(&self) -> Duration {
-        Duration::from_secs(2)
+        self.pause
     }
 }
 

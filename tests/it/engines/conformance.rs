@@ -18,11 +18,11 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Would be seen by a command that gets the environment of whoever starts it.
 const CANARY: (&str, &str) = ("CANARY_TOKEN", "a token of the server's own");
 
-/// Runs the kit of `program` on the executor `local` of a file with this table.
-async fn conformance(program: &Path, table: &str) -> Value {
+/// Runs the kit of `program` on the executor `local` of a file with this table, and this for the server.
+pub(super) async fn conformance(program: &Path, server: &str, table: &str) -> Value {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let file = format!(
-        "{}[executors.local]\n{table}\n{}",
+        "{server}{}[executors.local]\n{table}\n{}",
         workspace("main", "/", "http://127.0.0.1:1/graphql"),
         model("job", "true", "")
     );
@@ -52,7 +52,7 @@ async fn conformance(program: &Path, table: &str) -> Value {
 }
 
 /// The promises that came out so.
-fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
+pub(super) fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
     let promises = report["promises"].as_array().expect("a list");
     let so = promises.iter().filter(|kept| kept["result"] == result);
     so.filter_map(|kept| kept["name"].as_str()).collect()
@@ -61,7 +61,7 @@ fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn local_keeps_every_promise() {
     let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
-    let report = conformance(program, "kind = \"local\"").await;
+    let report = conformance(program, "", "kind = \"local\"").await;
     assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
     assert!(names(&report, "pass").len() > 30, "{report}");
 }
@@ -70,7 +70,7 @@ async fn local_keeps_every_promise() {
 async fn the_example_of_an_own_executor_keeps_every_promise() {
     let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
     let example: PathBuf = program.with_file_name("examples").join("custom_executor");
-    let report = conformance(&example, "kind = \"nice\"").await;
+    let report = conformance(&example, "", "kind = \"nice\"").await;
     assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
     assert!(names(&report, "pass").len() > 30, "{report}");
 }
@@ -82,7 +82,7 @@ async fn launcher_keeps_every_promise(name: &str, programs: &[&str]) {
     let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
     let launcher = launcher(name);
     let table = format!("kind = \"program\"\ncommand = [\"{}\"]", launcher.display());
-    let report = conformance(program, &table).await;
+    let report = conformance(program, "", &table).await;
     assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
     assert!(names(&report, "pass").len() > 30, "{report}");
 }

@@ -5,6 +5,8 @@ mod hanging;
 mod launchers;
 mod models;
 mod program;
+mod slurm;
+mod slurm_words;
 
 use std::{
     path::{Path, PathBuf},
