@@ -68,7 +68,7 @@
 //! | 4 | [`cli`] | one file a command |
 //! | 4 | [`conformance`] | tries on any executor what all of them must keep |
 //! | 4 | [`server`] | wires the parts and runs them |
-//! | 3 | [`http`] | the two listeners: Labelbox's routes and the admin's; the only place with warp beside the emulator |
+//! | 3 | [`http`] | the listeners: Labelbox's routes, the admin's, the mirror's; the only place with warp beside the emulator |
 //! | 3 | [`transfer`] | before and after the training: the run's data, the job directory, the predictions |
 //! | 3 | [`scheduler`] | one loop an engine: submit, look, stop, finish; slots and devices |
 //! | 3 | [`reporter`] | delivers what Labelbox is owed, in order, until it has it |
@@ -77,10 +77,11 @@
 //! | 2 | [`labelbox`] | the only GraphQL |
 //! | 2 | [`downloads`] | files behind addresses from outside |
 //! | 2 | [`executor`] | the trait, and the engines |
-//! | 2 | [`supervisor`] | runs beside the command: the claim, its log, its exit record |
+//! | 2 | [`supervisor`] | runs beside the command: the claim, its log, its exit record; on the job directory, or over HTTP |
 //! | 2 | [`emulator`] | plays Labelbox; shares no code with `labelbox`, so that each checks the other |
 //! | 1 | [`job`] | states and their changes, causes, reports, the verdict; pure |
 //! | 1 | [`job_dir`] | the files through which server, supervisor and command speak |
+//! | 1 | [`mirror`] | what a supervisor that shares no files and the server say to each other; its tokens |
 //! | 1 | [`config`] | `models.toml`, every mistake located |
 //! | 1 | [`dataset`] | the shapes of exported rows, labels and ontologies |
 //! | 1 | [`signature`], [`backoff`], [`process`], [`disk`], [`meters`], [`outbound`] | what they say |

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     config::{self, Config, Mistake, Parsed},
-    executor::{Registry, model_mistakes, never_fitting},
+    executor::{Registry, model_mistakes, never_fitting, never_heard},
     http::tls::Tls,
 };
 
@@ -95,15 +95,22 @@ pub(super) fn judge(
         BTreeMap::new()
     });
     mistakes.append(&mut model_mistakes(parsed.model_tables, &executors));
+    if let Some(config) = &parsed.config {
+        mistakes.append(&mut never_heard(config, &executors));
+    }
     mistakes.sort_by_key(|mistake| mistake.line);
     let config = parsed.config.filter(|_| mistakes.is_empty());
     let warnings = config.as_ref().map(|config| {
         let mut warnings = config.warnings();
-        let tls = config.server.tls.clone().map(Tls::load);
-        warnings.extend(
-            tls.and_then(Result::err)
-                .map(|error| format!("server.tls: {error}")),
-        );
+        let jobs = config.server.jobs.as_ref();
+        let listeners = [
+            ("tls", config.server.tls.clone()),
+            ("jobs_tls", jobs.and_then(|jobs| jobs.tls.clone())),
+        ];
+        for (key, files) in listeners {
+            let error = files.map(Tls::load).and_then(Result::err);
+            warnings.extend(error.map(|error| format!("server.{key}: {error}")));
+        }
         warnings.extend(never_fitting(&config.models, &executors));
         warnings
     });

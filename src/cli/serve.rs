@@ -104,6 +104,9 @@ async fn serve(
         addresses.labelbox,
         addresses.admin
     );
+    if let Some(jobs) = addresses.jobs {
+        tracing::info!("listening for supervisors on {jobs}");
+    }
     match hangups {
         Ok(hangups) => {
             let (file, settings) = (file.to_owned(), server.settings());

@@ -29,6 +29,16 @@ impl Config {
                 server.listen
             ));
         }
+        if let Some(jobs) = &server.jobs
+            && !jobs.listen.ip().is_loopback()
+            && jobs.tls.is_none()
+        {
+            warnings.push(format!(
+                "jobs_listen = \"{}\" speaks plain HTTP with other machines: whoever sees its network can read tokens \
+                 and data",
+                jobs.listen
+            ));
+        }
         if self
             .executors
             .iter()

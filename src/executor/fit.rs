@@ -1,9 +1,9 @@
-//! Models that their executors cannot serve: they ask for more than there will ever be, or say what is not understood.
+//! What a file asks of its executors that they can never give, or do not understand.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::Executor;
-use crate::config::{Mistake, ModelEntry, ModelTable};
+use crate::config::{Config, Mistake, ModelEntry, ModelTable};
 
 /// One sentence for each model whose jobs would wait for devices for ever.
 #[must_use]
@@ -44,4 +44,30 @@ pub fn model_mistakes(
     }
     mistakes.sort_by_key(|mistake| mistake.line);
     mistakes
+}
+
+/// A mistake for each executor whose supervisors would find nobody to speak to.
+#[must_use]
+pub fn never_heard(
+    config: &Config,
+    executors: &BTreeMap<String, Arc<dyn Executor>>,
+) -> Vec<Mistake> {
+    if config.server.jobs.is_some() {
+        return Vec::new();
+    }
+    let shares_files = |name| {
+        let executor = executors.get(name);
+        executor.is_none_or(|executor| executor.shares_files())
+    };
+    let deaf = config.executors.iter();
+    let deaf = deaf.filter(|entry| !shares_files(&entry.name));
+    deaf.flat_map(|entry| {
+        let mut table = entry.table.clone();
+        table.mistake(
+            "kind",
+            "shares no files with the server: write jobs_listen in [server], where its supervisors are heard",
+        );
+        table.take_mistakes()
+    })
+    .collect()
 }

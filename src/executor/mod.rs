@@ -22,7 +22,7 @@ use crate::{
     job::{Handle, Observation},
 };
 
-pub use fit::{model_mistakes, never_fitting};
+pub use fit::{model_mistakes, never_fitting, never_heard};
 pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
 

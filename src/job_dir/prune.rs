@@ -46,7 +46,7 @@ impl JobDir {
         let mut paths = Vec::new();
         for part in parts {
             match part {
-                Part::Data => paths.push(self.data()),
+                Part::Data => paths.extend([self.data(), self.code()]),
                 Part::Checkpoint => paths.extend(in_attempts(AttemptDir::checkpoint)),
                 Part::Models => paths.extend(in_attempts(AttemptDir::out)),
                 Part::Logs => {

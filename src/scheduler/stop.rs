@@ -15,6 +15,9 @@ use crate::{
 /// supervisor measures more exactly.
 const TIMEOUT_SLACK: Duration = Duration::from_secs(60);
 
+/// The same where files are not shared: data comes and outputs go within it.
+const TRAVEL_SLACK: Duration = Duration::from_secs(6 * 3600);
+
 /// Whether the server won an attempt's claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Revocation {
@@ -92,7 +95,11 @@ impl EngineLoop {
         let Some(timeout) = job.entry.run_timeout() else {
             return Ok(());
         };
-        let limit = timeout + job.entry.cancel_grace() + TIMEOUT_SLACK;
+        let slack = match self.engine.executor.shares_files() {
+            true => TIMEOUT_SLACK,
+            false => TRAVEL_SLACK,
+        };
+        let limit = timeout + job.entry.cancel_grace() + slack;
         if self.with_memory(job, super::memory::Remembered::running_for) > limit {
             let now = Timestamp::now();
             let actor = "trainhook".to_owned();

@@ -48,7 +48,7 @@ const ROOM_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the last connections may take beyond the listeners' own grace.
 const SHUTDOWN_SLACK: Duration = Duration::from_secs(2);
 
-/// A server that has everything it needs: the store, its executors, its two listeners.
+/// A server that has everything it needs: the store, its executors, its listeners.
 #[derive(Debug)]
 pub struct Server {
     settings: Settings,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Config, Current, ExecutorEntry, Mistake, SecretError, TlsFiles},
     disk::Room,
-    executor::{Executor, Registry, model_mistakes, never_fitting},
+    executor::{Executor, Registry, model_mistakes, never_fitting, never_heard},
     http::{
         listener::{self, BindError},
         tls::{Tls, TlsError},
@@ -152,7 +152,8 @@ async fn engines(
     let executor =
         |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.executor));
     let executors: BTreeMap<String, Arc<dyn Executor>> = engines.iter().map(executor).collect();
-    let mistakes = model_mistakes(config.model_tables.clone(), &executors);
+    let mut mistakes = model_mistakes(config.model_tables.clone(), &executors);
+    mistakes.append(&mut never_heard(config, &executors));
     if !mistakes.is_empty() {
         return Err(ExecutorMistakes(mistakes).into());
     }

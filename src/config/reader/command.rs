@@ -130,9 +130,10 @@ pub(super) fn files(table: &mut Table, workdir: &Path) -> Vec<PathBuf> {
             table.mistake("files", error.to_string());
         }
     }
-    match survey(workdir, &entries) {
-        Err(error @ CodeError::TooMuch) => table.mistake("files", error.to_string()),
-        _ => {}
+    if let Err(error @ CodeError::TooMuch) = survey(workdir, &entries)
+        && entries.len() > 1
+    {
+        table.mistake("files", error.to_string());
     }
     entries
 }

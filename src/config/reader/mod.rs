@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    Config, ExecutorEntry, Mistake, ModelEntry, ModelTable, SecretRef, Table, Workspace,
-    table::Content,
+    Config, ExecutorEntry, Mistake, ModelEntry, ModelTable, SecretRef, ServerConfig, Table,
+    Workspace, table::Content,
 };
 
 /// The longest file that is read, in bytes.
@@ -88,6 +88,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
     let (models, model_tables) = models::models(&mut root, base, &executors);
     let workspaces = workspaces::workspaces(&mut root, base, &models);
     let mut mistakes = own_secrets_in_jobs(&models, &workspaces);
+    mistakes.append(&mut own_files_in_jobs(&models, &workspaces, &server));
     mistakes.append(&mut root.finish());
     mistakes.sort_by_key(|mistake| mistake.line);
     let config = mistakes.is_empty().then(|| Config {
@@ -215,6 +216,39 @@ fn secret_in(mut table: Table, base: &Path) -> Option<SecretRef> {
 fn is_env_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// No job is given trainhook's own files.
+fn own_files_in_jobs(
+    models: &[Found<ModelEntry>],
+    workspaces: &[Found<Workspace>],
+    server: &ServerConfig,
+) -> Vec<Mistake> {
+    let secrets = workspaces.iter().flat_map(|found| {
+        let workspace = &found.value;
+        workspace.webhook_secrets.iter().chain([&workspace.api_key])
+    });
+    let secrets = secrets.filter_map(|secret| match secret {
+        SecretRef::File(path) => Some(path.as_path()),
+        SecretRef::Env(_) => None,
+    });
+    let folders = [server.state_dir.as_path(), server.jobs_dir.as_path()];
+    let own: Vec<&Path> = secrets.chain(folders).collect();
+    let mut mistakes = Vec::new();
+    for Found { line, value: model } in models {
+        let taken = model.files.iter().map(|entry| model.workdir.join(entry));
+        // `.` between two names is none.
+        let taken = taken.map(|path| path.components().collect::<PathBuf>());
+        let hit = |path: PathBuf| own.iter().copied().find(|own| own.starts_with(&path));
+        if let Some(own) = taken.filter_map(hit).next() {
+            mistakes.push(Mistake {
+                line: *line,
+                key: format!("models.{}.files", model.slug),
+                text: format!("would copy {}, which no job may see", own.display()),
+            });
+        }
+    }
+    mistakes
 }
 
 /// trainhook's own secrets never enter a job's environment.

@@ -1,5 +1,7 @@
 //! The claim: the same file that a supervisor with the job directory would have won, made for one that has not.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use warp::reply::Response;
 
@@ -34,13 +36,14 @@ impl Service {
         };
         let (dir, entry) = (attempt.dir.clone(), attempt.job.entry.clone());
         let claimed = blocking(move || {
-            let (outcome, request) = (dir.try_claim(&claim)?, dir.read_request()?);
+            // Whoever wins must be able to begin.
             let secrets = entry.secrets().map_err(std::io::Error::other)?;
-            Ok((outcome, request, secrets))
+            let request = dir.read_request()?;
+            Ok((dir.try_claim(&claim)?, request, secrets))
         });
         let (outcome, request, secrets) = claimed.await?;
         match outcome {
-            ClaimOutcome::Won => self.ring(&attempt.job),
+            ClaimOutcome::Won => self.ring(&attempt.job, Duration::ZERO),
             ClaimOutcome::Lost(winner) => match winner.by {
                 // It has asked again: the answer was lost, or its machine was booted.
                 Claimant::Supervisor { instance } if instance == asked.instance => {}

@@ -9,7 +9,7 @@ mod manifest;
 mod outputs;
 mod tell;
 
-use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Buf;
 use futures_util::Stream;
@@ -184,10 +184,13 @@ impl Service {
         }
     }
 
-    /// Has the attempt looked at now.
-    fn ring(&self, job: &Job) {
-        if let Some(bell) = self.mirror.bells.get(&job.entry.executor) {
-            bell.notify_one();
+    /// Has the attempt looked at after a while.
+    fn ring(&self, job: &Job, after: Duration) {
+        if let Some(bell) = self.mirror.bells.get(&job.entry.executor).cloned() {
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                bell.notify_one();
+            });
         }
     }
 }
@@ -196,7 +199,7 @@ impl Service {
 #[must_use]
 pub fn mirror_routes(
     mirror: Mirror,
-    body_time: std::time::Duration,
+    body_time: Duration,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let limits = BodyLimits {
         size: BODY_LIMIT,

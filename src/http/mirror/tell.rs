@@ -1,6 +1,6 @@
 //! What a supervisor tells while its command runs: that it lives, events, the log; and at last how it ended.
 
-use std::{fs::File, io};
+use std::{fs::File, io, time::Duration};
 
 use bytes::Bytes;
 use warp::reply::Response;
@@ -16,6 +16,9 @@ use crate::{
     job_dir::{Appended, AttemptDir, Claimant, ExitRecord, files},
     mirror::{Heartbeat, Standing},
 };
+
+/// A supervisor whose record was taken needs this long to end: an engine that is asked before would have it to end.
+const ENDING: Duration = Duration::from_millis(300);
 
 impl Service {
     pub(super) async fn take_heartbeat(
@@ -98,7 +101,7 @@ impl Service {
         match kept.await? {
             Kept::New => {
                 self.desks.forget(launch_id);
-                self.ring(&attempt.job);
+                self.ring(&attempt.job, ENDING);
                 Ok(ok(&Standing::default()))
             }
             Kept::Same => Ok(ok(&Standing::default())),

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    patience::Patience,
+    patience::{Patience, PieceSize},
     remote::{Fault, Remote},
 };
 use crate::{
@@ -27,9 +27,6 @@ use crate::{
 
 /// How often is looked for something new.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Bytes sent at once.
-const PIECE: u64 = 1 << 20;
 
 /// It does not give up before the supervisor does.
 const FOR_EVER: Duration = Duration::MAX;
@@ -52,20 +49,21 @@ pub(super) struct Pump {
     beats: u64,
     last_beat: Option<Instant>,
     events: Option<u64>,
-    log: u64,
+    log: Option<u64>,
+    piece: PieceSize,
 }
 
 impl Courier {
-    /// Begins; `grace_ms` is the command's when its attempt is revoked.
+    /// Begins; `grace_ms` is the command's when its attempt is revoked. Nobody else may call by `remote`: its
+    /// connections live in the thread.
     pub(super) fn start(
-        make_remote: impl FnOnce() -> Result<Remote, String> + Send + 'static,
+        remote: Remote,
         dir: &AttemptDir,
         grace_ms: u64,
         spread: u64,
     ) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let revoked = Arc::<AtomicBool>::default();
-        let remote = make_remote().map_err(io::Error::other)?;
         let mut pump = Pump {
             remote,
             dir: dir.clone(),
@@ -74,7 +72,8 @@ impl Courier {
             beats: 0,
             last_beat: None,
             events: Some(0),
-            log: 0,
+            log: Some(0),
+            piece: PieceSize::most(),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("courier".to_owned());
@@ -94,10 +93,11 @@ impl Courier {
         self.revoked.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread; what is left to tell is the caller's. None if the thread failed.
-    pub(super) fn finish(self) -> Option<Pump> {
+    /// Ends the thread; what is left to tell is told by the caller, who calls by `remote`. None if the thread failed.
+    pub(super) fn finish(self, remote: Remote) -> Option<Pump> {
         self.stop.send_replace(true);
-        self.thread.join().ok()
+        let pump = self.thread.join().ok()?;
+        Some(Pump { remote, ..pump })
     }
 }
 
@@ -132,6 +132,10 @@ impl Pump {
             self.tell_log().await
         };
         let told = told.await;
+        match &told {
+            Ok(()) => self.piece.grow(),
+            Err(_) => self.piece.shrink(),
+        }
         if told == Err(Fault::Revoked) {
             self.end_command();
         }
@@ -152,7 +156,7 @@ impl Pump {
 
     async fn tell_events(&mut self) -> Result<(), Fault> {
         while let Some(offset) = self.events {
-            let piece = read_from(&self.dir, "events.ndjson", offset);
+            let piece = read_from(&self.dir, "events.ndjson", (offset, self.piece));
             let piece = piece.map_err(|error| Fault::Later(format!("events.ndjson: {error}")))?;
             if piece.is_empty() {
                 return Ok(());
@@ -177,20 +181,29 @@ impl Pump {
     }
 
     async fn tell_log(&mut self) -> Result<(), Fault> {
-        loop {
-            let chunk = self.dir.read_log(self.log, PIECE);
+        while let Some(offset) = self.log {
+            let chunk = self.dir.read_log(offset, self.piece.bytes() as u64);
             let chunk = chunk.map_err(|error| Fault::Later(format!("the log: {error}")))?;
             if chunk.bytes.is_empty() {
                 return Ok(());
             }
-            let standing = self.remote.append("log", chunk.from, chunk.bytes).await?;
-            self.heed(&standing);
-            if standing.have <= self.log {
-                return Err(Fault::Later("the server takes no log".to_owned()));
+            match self.remote.append("log", chunk.from, chunk.bytes).await {
+                Ok(standing) => {
+                    self.heed(&standing);
+                    if standing.have <= offset {
+                        return Err(Fault::Later("the server takes no log".to_owned()));
+                    }
+                    self.log = Some(standing.have);
+                }
+                Err(Fault::Refused(why)) => {
+                    eprintln!("no more of the log is sent: {why}");
+                    self.log = None;
+                }
+                Err(fault) => return Err(fault),
             }
-            self.log = standing.have;
             self.beat().await?;
         }
+        Ok(())
     }
 
     /// A wish to stop goes the way that it goes everywhere: through a file that the supervisor looks for.
@@ -215,11 +228,15 @@ impl Pump {
     }
 }
 
-fn read_from(dir: &AttemptDir, name: &str, offset: u64) -> io::Result<Vec<u8>> {
+fn read_from(
+    dir: &AttemptDir,
+    name: &str,
+    (offset, size): (u64, PieceSize),
+) -> io::Result<Vec<u8>> {
     let mut piece = Vec::new();
     if let Some(mut file) = files::open_untrusted(dir.path(), name)? {
         file.seek(SeekFrom::Start(offset))?;
-        file.take(PIECE).read_to_end(&mut piece)?;
+        file.take(size.bytes() as u64).read_to_end(&mut piece)?;
     }
     Ok(piece)
 }

@@ -12,7 +12,7 @@ use futures_util::{TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::{
     fs::{File, OpenOptions},
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncSeekExt, AsyncWriteExt, BufReader, Lines},
     task::spawn_blocking,
 };
 
@@ -122,7 +122,7 @@ async fn download(remote: &Remote, path: &[&str], part: &Path) -> Result<(), Fau
     let mut file = file.map_err(|error| local(&error))?;
     let begun = async {
         file.set_len(from).await?;
-        io::Result::Ok(tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::Start(from)).await?)
+        file.seek(io::SeekFrom::Start(from)).await
     };
     begun.await.map_err(|error| local(&error))?;
     while let Some(piece) = response.chunk().await.map_err(|error| unreached(&error))? {

@@ -18,6 +18,9 @@ use crate::{
 /// The longest instance file believed, in bytes.
 const INSTANCE_LIMIT: u64 = 1024;
 
+/// A folder in which somebody is just writing is removed at the next try.
+const REMOVALS: u32 = 5;
+
 /// The folder of one launch.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -28,8 +31,8 @@ pub(super) struct Home {
 impl Home {
     /// Makes the folder of a launch below `work_dir`, or below the place that the environment suggests; finds the one
     /// that an earlier supervisor of the launch has made.
-    pub(super) fn open(work_dir: Option<PathBuf>, launch_id: LaunchId) -> io::Result<Self> {
-        let root = std::path::absolute(work_dir.unwrap_or_else(default_root))?;
+    pub(super) fn open(work_dir: Option<&Path>, launch_id: LaunchId) -> io::Result<Self> {
+        let root = std::path::absolute(work_dir.map_or_else(default_root, Path::to_owned))?;
         make_private(&root)?;
         let job = home_of(&root, launch_id);
         let dir = job.attempt(launch_id.attempt);
@@ -51,11 +54,18 @@ impl Home {
         Ok(instance)
     }
 
-    /// Nothing of it is owed any more.
+    /// Nothing of it is owed any more. An engine may write a wish to stop there to the last: it finds nothing.
     pub(super) fn remove(self) {
         let path = self.job.path();
-        if let Err(error) = fs::remove_dir_all(path) {
-            eprintln!("{} cannot be removed: {error}", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let away = path.with_file_name(format!(".{name}.over"));
+        let path = match fs::rename(path, &away) {
+            Ok(()) => away.as_path(),
+            Err(_) => path,
+        };
+        let removed = (0..REMOVALS).find_map(|_| fs::remove_dir_all(path).ok());
+        if removed.is_none() && path.exists() {
+            eprintln!("{} cannot be removed", path.display());
         }
     }
 }

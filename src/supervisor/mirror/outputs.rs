@@ -11,16 +11,13 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    patience::Patience,
+    patience::{Patience, PieceSize},
     remote::{Fault, Remote},
 };
 use crate::{
     job_dir::{AttemptDir, FileRecord, files, hash_file},
     mirror::stays_inside,
 };
-
-/// Bytes sent at once.
-const PIECE: usize = 1 << 20;
 
 /// A file whose sum is wrong at the other end is sent again, so often.
 const REPEATS: u32 = 5;
@@ -64,18 +61,19 @@ async fn send_file(
     (file, record): (File, FileRecord),
     patience: &mut Patience,
 ) -> Result<Sent, Fault> {
-    let (mut offset, mut repeats) = (0, 0);
+    let (mut offset, mut repeats, mut size) = (0, 0, PieceSize::most());
     loop {
         if matches!(dir.read_cancel(), Ok(Some(_))) {
             return Ok(Sent::NotWanted);
         }
-        let piece = read_piece(&file, offset, record.size)
+        let piece = read_piece(&file, offset, (record.size, size))
             .map_err(|error| Fault::Refused(format!("{} cannot be read: {error}", record.path)))?;
         let end = offset + piece.len() as u64;
         match remote.put_output(&record, offset, piece).await {
             Ok(standing) if standing.have >= record.size => return Ok(Sent::All),
             Ok(standing) => {
                 patience.restore();
+                size.grow();
                 if standing.have == 0 && end == record.size {
                     repeats += 1;
                     tokio::time::sleep(REPEAT_PAUSE).await;
@@ -86,14 +84,17 @@ async fn send_file(
                 }
                 offset = standing.have;
             }
-            Err(fault) => patience.bear("send what the command left", fault).await?,
+            Err(fault) => {
+                size.shrink();
+                patience.bear("send what the command left", fault).await?;
+            }
         }
     }
 }
 
-fn read_piece(file: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-    let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(PIECE);
-    let mut piece = vec![0; left.min(PIECE)];
+fn read_piece(file: &File, offset: u64, (end, size): (u64, PieceSize)) -> io::Result<Vec<u8>> {
+    let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let mut piece = vec![0; left.min(size.bytes())];
     file.read_exact_at(&mut piece, offset)?;
     Ok(piece)
 }

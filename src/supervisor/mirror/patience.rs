@@ -59,3 +59,33 @@ impl Patience {
         Ok(())
     }
 }
+
+/// How many bytes are sent at once: fewer on a wire that breaks, or is too slow for more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PieceSize(usize);
+
+impl PieceSize {
+    /// The most, with which it begins.
+    const MOST: usize = 1 << 20;
+
+    /// The least.
+    const LEAST: usize = 16 << 10;
+
+    pub(super) const fn most() -> Self {
+        Self(Self::MOST)
+    }
+
+    pub(super) const fn bytes(self) -> usize {
+        self.0
+    }
+
+    /// A piece has arrived.
+    pub(super) fn grow(&mut self) {
+        self.0 = (self.0 * 2).min(Self::MOST);
+    }
+
+    /// One has not.
+    pub(super) fn shrink(&mut self) {
+        self.0 = (self.0 / 4).max(Self::LEAST);
+    }
+}

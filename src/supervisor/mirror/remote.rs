@@ -23,6 +23,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// A file on its way may be silent for this long.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// A connection that nobody uses is kept for this long.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// The longest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 8 << 20;
 
@@ -39,6 +42,16 @@ pub(super) enum Fault {
     Refused(String),
 }
 
+/// Whether a connection is used for more than one call. The server holds a bounded number of them, and a supervisor
+/// lives for days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connections {
+    /// For calls that follow each other closely.
+    Kept,
+    /// Each call has its own.
+    Fresh,
+}
+
 /// One launch at the server.
 #[derive(Debug, Clone)]
 pub(super) struct Remote {
@@ -53,10 +66,19 @@ impl Remote {
     ///
     /// # Errors
     /// When that is no address, or no TLS is to be had.
-    pub(super) fn new(url: &str, launch_id: LaunchId, token: Secret) -> Result<Self, String> {
+    pub(super) fn new(
+        url: &str,
+        launch_id: LaunchId,
+        token: Secret,
+        connections: Connections,
+    ) -> Result<Self, String> {
         let base = Url::parse(&format!("{}/jobs/{launch_id}", url.trim_end_matches('/')));
         let base = base.map_err(|error| format!("{url} is no address: {error}"))?;
-        let mut builder = outbound::client_builder().read_timeout(SILENCE);
+        let builder = outbound::client_builder().read_timeout(SILENCE);
+        let mut builder = match connections {
+            Connections::Kept => builder.pool_idle_timeout(IDLE),
+            Connections::Fresh => builder.pool_max_idle_per_host(0),
+        };
         if base.scheme() == "http" {
             // Many an image has no certificates, and needs none for this.
             builder = builder.tls_certs_only([]);
@@ -68,13 +90,6 @@ impl Remote {
             launch_id,
             token,
         })
-    }
-
-    /// The same with another token.
-    #[must_use]
-    pub(super) fn with_token(mut self, token: Secret) -> Self {
-        self.token = token;
-        self
     }
 
     pub(super) async fn claim(&self, asked: &ClaimRequest) -> Result<ClaimAnswer, Fault> {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use trainhook::config::{parse_duration, parse_size};
+use trainhook::config::{SendsProgram, Supervisor, Table, parse_duration, parse_size};
 
 use super::{GOOD, read};
 
@@ -89,4 +89,32 @@ fn what_is_not_written_has_the_documented_default() {
     );
     assert_eq!(model.run_timeout_ms, Some(24 * 3_600_000));
     assert_eq!(model.queue_timeout_ms, Some(7 * 24 * 3_600_000));
+}
+
+#[test]
+fn how_the_program_reaches_a_node() {
+    let read = |text: &str, can_send| {
+        let mut table = Table::parse(text).expect("a table");
+        let found = table.supervisor(Supervisor::Shared, can_send);
+        (found, table.finish())
+    };
+    for (text, expected) in [
+        ("", Supervisor::Shared),
+        ("supervisor = \"shared\"", Supervisor::Shared),
+        ("supervisor = \"sent\"", Supervisor::Sent),
+        (
+            "supervisor = \"path:/opt/trainhook\"",
+            Supervisor::Path("/opt/trainhook".into()),
+        ),
+    ] {
+        assert_eq!(read(text, SendsProgram::Yes), (expected, Vec::new()));
+    }
+    for text in ["\"sent\"", "\"path:trainhook\"", "\"\"", "\"mounted\""] {
+        let (_, mistakes) = read(&format!("supervisor = {text}"), SendsProgram::No);
+        assert!(
+            mistakes[0]
+                .text
+                .contains("must be \"shared\" or \"path:/opt/trainhook\"")
+        );
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// What the wire does at the moment.
@@ -20,6 +21,8 @@ struct Wire {
     /// A connection ends after so many bytes of requests.
     cut_requests_after: Option<usize>,
     cuts: usize,
+    /// Ends the connections that lead elsewhere.
+    turned: watch::Sender<()>,
 }
 
 /// The wire.
@@ -47,7 +50,10 @@ impl Proxy {
     }
 
     pub(super) fn lead_to(&self, target: Option<SocketAddr>) {
-        self.change(|wire| wire.target = target);
+        self.change(|wire| {
+            wire.target = target;
+            wire.turned.send_replace(());
+        });
     }
 
     pub(super) fn cut_answers_after(&self, bytes: Option<usize>) {
@@ -68,7 +74,7 @@ impl Proxy {
     }
 
     async fn carry(self, client: TcpStream) {
-        let wire = self.change(|wire| wire.clone());
+        let (wire, mut turned) = self.change(|wire| (wire.clone(), wire.turned.subscribe()));
         let Some(target) = wire.target else { return };
         let Ok(server) = TcpStream::connect(target).await else {
             return;
@@ -78,6 +84,7 @@ impl Proxy {
         let was_cut = tokio::select! {
             cut = pass(from_client, to_server, wire.cut_requests_after) => cut,
             cut = pass(from_server, to_client, wire.cut_answers_after) => cut,
+            _ = turned.changed() => false,
         };
         if was_cut {
             self.change(|wire| wire.cuts += 1);

@@ -4,6 +4,7 @@
 
 mod answers;
 mod events;
+mod mirror;
 mod payload;
 mod records;
 mod settings;
