@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     config::{self, Config, Mistake, Parsed},
-    executor::{Registry, never_fitting, never_heard},
+    executor::{Registry, model_mistakes, never_fitting, never_heard},
     http::tls::Tls,
 };
 
@@ -92,13 +92,13 @@ pub(super) fn judge(
     let executors = registry.build(&mut parsed.executors, |_| Arc::default());
     let executors = executors.unwrap_or_else(|mut more| {
         mistakes.append(&mut more);
-        mistakes.sort_by_key(|mistake| mistake.line);
         BTreeMap::new()
     });
+    mistakes.append(&mut model_mistakes(parsed.model_tables, &executors));
     if let Some(config) = &parsed.config {
         mistakes.append(&mut never_heard(config, &executors));
-        mistakes.sort_by_key(|mistake| mistake.line);
     }
+    mistakes.sort_by_key(|mistake| mistake.line);
     let config = parsed.config.filter(|_| mistakes.is_empty());
     let warnings = config.as_ref().map(|config| {
         let mut warnings = config.warnings();

@@ -50,6 +50,17 @@ pub struct Config {
     pub executors: Vec<ExecutorEntry>,
     /// `[models.…]`, in the order of the file.
     pub models: Vec<ModelEntry>,
+    /// What models say to kinds of executors, for those to judge.
+    pub model_tables: Vec<ModelTable>,
+}
+
+/// `[models.<slug>.<kind>]`: what a model says to one kind of executor, with its lines.
+#[derive(Debug, Clone)]
+pub struct ModelTable {
+    /// The name of an executor of that kind, which judges it: the model's own, if that is one.
+    pub executor: String,
+    /// The table.
+    pub table: Table,
 }
 
 /// `[server]`: addresses, folders, limits.
@@ -166,6 +177,10 @@ pub struct ExecutorEntry {
     pub export_ahead: u32,
     /// An attempt whose engine has not answered for this long is lost. Default 24 h.
     pub lost_after: Duration,
+    /// How often running attempts are looked at; the executor's own choice if none.
+    pub poll_interval: Option<Duration>,
+    /// The folder of the file, from which relative paths in the table start.
+    pub folder: PathBuf,
     /// What is left of the table, for the executor's own `build`.
     pub table: Table,
 }
@@ -181,6 +196,7 @@ impl ExecutorEntry {
                 entry.max_running,
                 entry.export_ahead,
                 entry.lost_after,
+                entry.poll_interval,
                 table,
             )
         };
@@ -258,6 +274,9 @@ pub struct ModelEntry {
     /// The time that predictions may take to be imported; none if written `"none"`. Default 6 h.
     #[serde(default)]
     pub upload_timeout_ms: Option<u64>,
+    /// What it says to kinds of executors, by kind: `[models.<slug>.slurm]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Predictions that go to Labelbox in one import.

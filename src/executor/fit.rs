@@ -1,9 +1,9 @@
-//! What a file asks of its executors that they can never give.
+//! What a file asks of its executors that they can never give, or do not understand.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::Executor;
-use crate::config::{Config, Mistake, ModelEntry};
+use crate::config::{Config, Mistake, ModelEntry, ModelTable};
 
 /// One sentence for each model whose jobs would wait for devices for ever.
 #[must_use]
@@ -22,6 +22,28 @@ pub fn never_fitting(
         })
     };
     models.iter().filter_map(sentence).collect()
+}
+
+/// What executors find wrong with the models' tables for their kinds, in the order of the file.
+#[must_use]
+pub fn model_mistakes(
+    tables: Vec<ModelTable>,
+    executors: &BTreeMap<String, Arc<dyn Executor>>,
+) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for ModelTable {
+        executor,
+        mut table,
+    } in tables
+    {
+        // One that could not be built has mistakes of its own, which come first.
+        if let Some(executor) = executors.get(&executor) {
+            executor.check_model(&mut table);
+            mistakes.append(&mut table.finish());
+        }
+    }
+    mistakes.sort_by_key(|mistake| mistake.line);
+    mistakes
 }
 
 /// A mistake for each executor whose supervisors would find nobody to speak to.

@@ -4,21 +4,26 @@
 //! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
+mod call;
 mod fit;
+mod launch;
 pub mod local;
+pub mod program;
 mod registry;
+pub mod slurm;
+mod surroundings;
 
-use std::{collections::BTreeMap, fmt::Debug, path::PathBuf, time::Duration};
+use std::{fmt::Debug, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
-    config::{Resources, Secret},
-    job::{Handle, LaunchId, Observation},
-    mirror::MirrorAccess,
+    config::Table,
+    job::{Handle, Observation},
 };
 
-pub use fit::{never_fitting, never_heard};
+pub use fit::{model_mistakes, never_fitting, never_heard};
+pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.
@@ -54,6 +59,20 @@ pub trait Executor: Debug + Send + Sync {
     /// When the engine does not answer; the server tries again.
     async fn cleanup(&self, _handle: &Handle) -> Result<(), QueryError> {
         Ok(())
+    }
+
+    /// Takes the keys of a model's table for this kind, `[models.<slug>.<kind>]`, out of it, and notes what is wrong
+    /// with them. Keys that it leaves there become mistakes. A launch brings the same table as
+    /// [`Launch::settings`].
+    fn check_model(&self, _table: &mut Table) {}
+
+    /// Exactly what a submit of this launch would hand to the engine, for people to read. The launch that it is
+    /// given holds no secrets.
+    ///
+    /// # Errors
+    /// When this launch would be refused.
+    async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {
+        Ok(launch.describe())
     }
 
     /// Whether the engine is there and usable, in words.
@@ -97,29 +116,12 @@ pub trait Executor: Debug + Send + Sync {
     fn poll_interval(&self) -> Duration {
         Duration::from_secs(10)
     }
-}
 
-/// One attempt, ready to be started.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    /// Its name on the engine, chosen by us.
-    pub id: LaunchId,
-    /// The supervisor and its arguments; nothing else is ever run.
-    pub argv: Vec<String>,
-    /// For the supervisor and the command, on top of the machine's own environment. With a mirror it holds the token
-    /// ([`mirror::TOKEN_VARIABLE`](crate::mirror::TOKEN_VARIABLE)) and none of the model's secrets: those are handed
-    /// to the winner of the claim.
-    pub env: BTreeMap<String, Secret>,
-    /// The attempt's folder on the server; `TRAINHOOK_JOB_DIR` where files are shared.
-    pub attempt_dir: PathBuf,
-    /// How the supervisor reaches that folder where files are not shared. `argv` and `env` say the same: an executor
-    /// needs it only if it brings the token to the supervisor in another way, such as in a file that
-    /// `--token-file` names.
-    pub mirror: Option<MirrorAccess>,
-    /// What it needs.
-    pub resources: Resources,
-    /// The devices that are its own.
-    pub devices: Vec<u32>,
+    /// The least time between two looks, whatever wakes the server: what an engine bears. Many attempts are looked
+    /// at together.
+    fn poll_pause(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// What an engine has under a launch id.

@@ -1,10 +1,10 @@
 //! The kinds of executors a program knows: ours, and those that its author registers.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Executor, local};
+use super::{Executor, local, program, slurm};
 use crate::config::{ExecutorEntry, Mistake, Table};
 
 /// What an executor is built from, beside its table.
@@ -12,6 +12,8 @@ use crate::config::{ExecutorEntry, Mistake, Table};
 pub struct BuildContext<'a> {
     /// The name of its table in `models.toml`.
     pub name: &'a str,
+    /// The folder of `models.toml`, from which relative paths start.
+    pub folder: &'a Path,
     /// Rung by the executor when something happened, so that the server looks sooner.
     pub wake: Arc<Notify>,
 }
@@ -33,6 +35,8 @@ impl Default for Registry {
             kinds: BTreeMap::new(),
         }
         .with("local", local::build)
+        .with("program", program::build)
+        .with("slurm", slurm::build)
     }
 }
 
@@ -57,6 +61,19 @@ impl Registry {
         self
     }
 
+    /// Has the executors of a kind wrapped as they are built.
+    pub(crate) fn wrapped(
+        mut self,
+        kind: &str,
+        wrap: impl Fn(Arc<dyn Executor>) -> Arc<dyn Executor> + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(build) = self.kinds.remove(kind) {
+            let wrapped: Build = Arc::new(move |table, context| build(table, context).map(&wrap));
+            self.kinds.insert(kind.to_owned(), wrapped);
+        }
+        self
+    }
+
     /// Builds all executors of a file; `wake` makes the bell of the one that is named.
     ///
     /// # Errors
@@ -68,12 +85,13 @@ impl Registry {
     ) -> Result<BTreeMap<String, Arc<dyn Executor>>, Vec<Mistake>> {
         let (mut executors, mut mistakes) = (BTreeMap::new(), Vec::new());
         for entry in entries {
-            let name = entry.name.clone();
+            let (name, folder) = (entry.name.clone(), entry.folder.clone());
             let context = BuildContext {
                 name: &name,
+                folder: &folder,
                 wake: wake(&name),
             };
-            match self.build_one(entry, &context) {
+            match self.build_entry(entry, &context) {
                 Ok(executor) => drop(executors.insert(entry.name.clone(), executor)),
                 Err(mut more) => mistakes.append(&mut more),
             }
@@ -86,25 +104,23 @@ impl Registry {
         }
     }
 
-    fn build_one(&self, entry: &mut ExecutorEntry, context: &BuildContext<'_>) -> Built {
-        let Some(build) = self.kinds.get(&entry.kind) else {
-            // Its other keys cannot be judged; a kind that is missing altogether was noted by the reader.
+    /// Builds one executor of a kind from its table.
+    ///
+    /// # Errors
+    /// All mistakes of the table, those for unknown keys included.
+    pub fn build_kind(&self, kind: &str, table: &mut Table, context: &BuildContext<'_>) -> Built {
+        let Some(build) = self.kinds.get(kind) else {
+            // Its other keys cannot be judged.
             let known: Vec<&str> = self.kinds.keys().map(String::as_str).collect();
-            let text = format!(
-                "there is no kind {:?}; those that exist: {}",
-                entry.kind,
-                known.join(", ")
+            let known = known.join(", ");
+            table.mistake(
+                "kind",
+                format!("there is no kind {kind:?}; those that exist: {known}"),
             );
-            entry.table.mistake("kind", text);
-            let found = entry.table.take_mistakes();
-            return Err(if entry.kind.is_empty() {
-                Vec::new()
-            } else {
-                found
-            });
+            return Err(table.take_mistakes());
         };
-        let built = build(&mut entry.table, context);
-        let mut mistakes = entry.table.finish();
+        let built = build(table, context);
+        let mut mistakes = table.finish();
         match built {
             Ok(executor) if mistakes.is_empty() => Ok(executor),
             Ok(_) => Err(mistakes),
@@ -113,5 +129,17 @@ impl Registry {
                 Err(mistakes)
             }
         }
+    }
+
+    fn build_entry(&self, entry: &mut ExecutorEntry, context: &BuildContext<'_>) -> Built {
+        let built = self.build_kind(&entry.kind, &mut entry.table, context);
+        // A kind that is missing altogether was noted by the reader.
+        built.map_err(|mistakes| {
+            if entry.kind.is_empty() {
+                Vec::new()
+            } else {
+                mistakes
+            }
+        })
     }
 }

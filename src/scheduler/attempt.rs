@@ -43,7 +43,7 @@ pub(super) async fn step(
         Verdict::Wait if look.claim.is_none() => engine_loop.wait_for_start(job, &engine).await,
         Verdict::Wait => Ok(Some(job)),
         Verdict::Cleanup => engine_loop.clean_up(job).await,
-        Verdict::Revoke => engine_loop.start_failed(job).await,
+        Verdict::Revoke => engine_loop.start_failed(job, &engine).await,
     }
 }
 
@@ -153,7 +153,7 @@ impl EngineLoop {
     }
 
     /// The engine says it ended, and nobody claimed. The claim decides whether that is so.
-    async fn start_failed(&self, job: Job) -> Result<Option<Job>, StoreError> {
+    async fn start_failed(&self, job: Job, engine: &Engine) -> Result<Option<Job>, StoreError> {
         if self.revoke(&job, "it ended before it began").await? == Revocation::Lost {
             return Ok(Some(job));
         }
@@ -161,7 +161,10 @@ impl EngineLoop {
             // Whoever saw it run saw its claim, too: it has been removed, and what the command had
             // done by then is unknown.
             JobState::Running => (Cause::Lost, "its job directory was removed".to_owned()),
-            _ => (Cause::StartFailed, self.why_it_never_began(&job).await),
+            _ => (
+                cause_of(engine).unwrap_or(Cause::StartFailed),
+                self.why_it_never_began(&job, engine).await,
+            ),
         };
         self.leave_to_cleanup(&job).await?;
         let outcome = Outcome::Failed { cause, how };
@@ -170,14 +173,19 @@ impl EngineLoop {
     }
 
     /// With the engine's last word, where it has one.
-    async fn why_it_never_began(&self, job: &Job) -> String {
-        let log = match &job.handle {
-            Some(handle) => self.engine.executor.engine_log(handle).await,
-            None => None,
+    async fn why_it_never_began(&self, job: &Job, engine: &Engine) -> String {
+        let log = async {
+            let handle = job.handle.as_ref()?;
+            self.engine.executor.engine_log(handle).await
         };
-        let log = log.unwrap_or_default();
+        let log = tokio::time::timeout(CALL_TIMEOUT, log).await;
+        let log = log.ok().flatten().unwrap_or_default();
         let mut lines = log.lines().rev().map(str::trim);
-        match lines.find(|line| !line.is_empty()) {
+        let reason = match engine {
+            Engine::Said(said) => said.reason.as_deref(),
+            Engine::Silent(_) => None,
+        };
+        match reason.or_else(|| lines.find(|line| !line.is_empty())) {
             Some(line) => format!("the attempt ended before it began: {line}"),
             None => "the attempt ended before it began".to_owned(),
         }
@@ -196,10 +204,36 @@ impl EngineLoop {
         }
         changes.extend(self.last_words(job, look.events).await);
         let over = |phase: &Phase| matches!(phase, Phase::Exited(_) | Phase::Gone);
-        if !matches!(engine, Engine::Said(said) if over(&said.phase)) {
-            self.leave_to_cleanup(job).await?;
-        }
+        let outcome = match engine {
+            Engine::Said(said) if over(&said.phase) => with_reason(outcome, said.reason.as_deref()),
+            _ => {
+                self.leave_to_cleanup(job).await?;
+                outcome
+            }
+        };
         self.conclude(job, changes, outcome, look.exit).await?;
         Ok(None)
+    }
+}
+
+/// The engine's own cause of an end, as far as it has one.
+fn cause_of(engine: &Engine) -> Option<Cause> {
+    match engine {
+        Engine::Said(said) => match &said.phase {
+            Phase::Exited(exit) => exit.cause,
+            _ => None,
+        },
+        Engine::Silent(_) => None,
+    }
+}
+
+/// What the engine says of an end belongs to how it ended.
+fn with_reason(outcome: Outcome, reason: Option<&str>) -> Outcome {
+    match (outcome, reason) {
+        (Outcome::Failed { cause, how }, Some(reason)) => Outcome::Failed {
+            cause,
+            how: format!("{how}; {reason}"),
+        },
+        (outcome, _) => outcome,
     }
 }

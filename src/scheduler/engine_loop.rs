@@ -1,4 +1,4 @@
-//! One engine's loop: submit what got a slot, look at what runs, fill the free slots, remove leftovers.
+//! One engine's loop: submit what got a slot, look at what runs, fill the free slots.
 
 use std::{
     collections::HashSet,
@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use super::{Context, Engine, attempt, memory::Memory, submit};
+use super::{Context, Engine, attempt, memory::Memory, polling::Polling, submit};
 use crate::{
-    backoff::{Backoff, rest_after},
+    backoff::rest_after,
     executor::QueryError,
     job::{Engine as EngineWord, Handle, Job, JobId, Observation},
     store::{Slots, Store, StoreError},
@@ -29,11 +30,8 @@ const TURN_LIMIT: u32 = 1000;
 /// Submits under way at once.
 const SUBMITS_AT_ONCE: u32 = 16;
 
-/// Between tries to remove a leftover: 10 s, 20 s, 40 s, … 10 min.
-const LEFTOVER_BACKOFF: Backoff = Backoff {
-    first: Duration::from_secs(10),
-    most: Duration::from_secs(600),
-};
+/// Jobs that take a step at once, after one look at the engine.
+const STEPS_AT_ONCE: usize = 16;
 
 /// One engine, its loop, and what the loop remembers.
 pub(super) struct EngineLoop {
@@ -77,13 +75,17 @@ impl EngineLoop {
         let this = Arc::new(self);
         let mut changes = this.store().changes();
         let mut submits = JoinSet::new();
-        let mut woken = false;
+        let executor = &this.engine.executor;
+        let interval = this.engine.poll_interval;
+        let interval = interval.unwrap_or_else(|| executor.poll_interval());
+        let mut polling = Polling::new(interval, executor.poll_pause());
         loop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();
             while submits.try_join_next().is_some() {}
             let begun = Instant::now();
-            if let Err(error) = this.turn(&mut submits, std::mem::take(&mut woken)).await {
+            let turned = this.turn(&mut submits, &mut polling).await;
+            if let Err(error) = &turned {
                 tracing::warn!(
                     executor = this.engine.name,
                     "the scheduler's turn failed: {error}"
@@ -91,23 +93,25 @@ impl EngineLoop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             tokio::time::sleep(rest_after(begun.elapsed())).await;
-            let poll = this.engine.executor.poll_interval().min(LONGEST_SLEEP);
+            let sleep = polling.sleep(turned.unwrap_or(false)).min(LONGEST_SLEEP);
             tokio::select! {
-                () = this.engine.wake.notified() => woken = true,
+                () = this.engine.wake.notified() => polling.wake(),
                 _ = changes.changed() => {}
                 _ = submits.join_next(), if !submits.is_empty() => {}
-                () = tokio::time::sleep(poll) => {}
+                () = tokio::time::sleep(sleep) => {}
             }
         }
     }
 
+    /// Does all that is to be done now; answers whether something waits until the engine bears another look.
     async fn turn(
         self: &Arc<Self>,
         submits: &mut JoinSet<()>,
-        woken: bool,
-    ) -> Result<(), StoreError> {
-        if woken {
-            self.wake_all().await?;
+        polling: &mut Polling,
+    ) -> Result<bool, StoreError> {
+        if polling.take_wake() {
+            let all = self.store().holding_slots(self.engine.name.clone()).await?;
+            self.look_at(all, polling).await?;
         }
         let now = Timestamp::now();
         let name = self.engine.name.clone();
@@ -117,7 +121,10 @@ impl EngineLoop {
         for job in without {
             self.start(submits, job, submit::Known::Perhaps);
         }
-        self.look_at(with_handle).await?;
+        let must_wait = !with_handle.is_empty() && !polling.may_look();
+        if !must_wait {
+            self.look_at(with_handle, polling).await?;
+        }
         let places =
             SUBMITS_AT_ONCE.saturating_sub(u32::try_from(submits.len()).unwrap_or(u32::MAX));
         if places > 0 && self.context.room.get().shortage().is_none() {
@@ -125,7 +132,7 @@ impl EngineLoop {
                 self.start(submits, job, submit::Known::New);
             }
         }
-        self.remove_leftovers(now).await
+        Ok(must_wait)
     }
 
     fn slots(&self) -> Slots {
@@ -161,7 +168,7 @@ impl EngineLoop {
     }
 
     /// Asks the engine about all of them at once, then takes one step for each.
-    async fn look_at(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
+    async fn look_at(&self, jobs: Vec<Job>, polling: &mut Polling) -> Result<(), StoreError> {
         let jobs: Vec<Job> = jobs
             .into_iter()
             .filter(|job| job.handle.is_some())
@@ -171,18 +178,20 @@ impl EngineLoop {
         }
         let handles: Vec<Handle> = jobs.iter().filter_map(|job| job.handle.clone()).collect();
         let answers = self.observe(&handles).await;
-        let mut again = Vec::new();
-        for (job, answer) in jobs.into_iter().zip(answers) {
+        let steps = jobs.into_iter().zip(answers).map(async |(job, answer)| {
             let id = job.id;
-            match attempt::step(self, job.clone(), self.weigh(&job, answer)).await {
-                Ok(Some(job)) => again.push(job),
-                Ok(None) => {}
-                Err(error) => self.log_step_error(id, &error),
-            }
-        }
-        let poll = self.engine.executor.poll_interval();
+            let word = self.weigh(&job, answer);
+            let stepped = attempt::step(self, job, word).await;
+            stepped.unwrap_or_else(|error| {
+                self.log_step_error(id, &error);
+                None
+            })
+        });
+        let steps = futures_util::stream::iter(steps).buffer_unordered(STEPS_AT_ONCE);
+        let again: Vec<Job> = steps.filter_map(std::future::ready).collect().await;
+        let next = polling.looked();
         self.store()
-            .check_again(&again, Timestamp::now() + poll)
+            .check_again(&again, Timestamp::now() + next)
             .await
     }
 
@@ -204,40 +213,6 @@ impl EngineLoop {
         let silent = || Err(QueryError("the engine did not answer in time".to_owned()));
         answers.resize_with(handles.len(), silent);
         answers
-    }
-
-    /// Something happened on the engine: look at everything it holds, at once.
-    async fn wake_all(&self) -> Result<(), StoreError> {
-        self.look_at(self.store().holding_slots(self.engine.name.clone()).await?)
-            .await
-    }
-
-    async fn remove_leftovers(&self, now: Timestamp) -> Result<(), StoreError> {
-        for leftover in self
-            .store()
-            .leftovers_due(self.engine.name.clone(), now)
-            .await?
-        {
-            let executor = &self.engine.executor;
-            let removal = async {
-                executor.cancel(&leftover.handle, Duration::ZERO).await?;
-                executor.cleanup(&leftover.handle).await
-            };
-            let removed = tokio::time::timeout(CALL_TIMEOUT, removal).await;
-            match removed
-                .unwrap_or_else(|_| Err(QueryError("the engine did not answer in time".to_owned())))
-            {
-                Ok(()) => self.store().remove_leftover(leftover.id).await?,
-                Err(error) => {
-                    let delay = LEFTOVER_BACKOFF.delay(leftover.failures + 1);
-                    tracing::warn!(launch_id = %leftover.handle.launch_id, "a leftover cannot be removed: {error}");
-                    self.store()
-                        .postpone_leftover(leftover.id, error.to_string(), now + delay)
-                        .await?;
-                }
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn with_memory<T>(

@@ -1,6 +1,6 @@
 //! What is handed to an executor: the supervisor's arguments and environment, and the folder that it finds.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use super::{Mirroring, engine_loop::EngineLoop};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     executor::Launch,
     job::Job,
     job_dir::{JobDir, Limits, Request},
-    mirror::{MirrorAccess, TOKEN_VARIABLE},
+    mirror::MirrorAccess,
 };
 
 impl EngineLoop {
@@ -32,20 +32,26 @@ impl EngineLoop {
             created.map_err(|error| format!("cannot write the job directory: {error}"))?;
         let attempt_dir = attempt_dir.path().to_owned();
         let mirror = self.mirror(job)?;
-        match &mirror {
-            // The winner of the claim is handed the secrets.
-            Some(access) => drop(env.insert(TOKEN_VARIABLE.to_owned(), access.token.clone())),
-            None => env.extend(secrets),
+        if mirror.is_none() {
+            // Elsewhere the winner of the claim is handed the secrets.
+            env.extend(secrets);
         }
-        Ok(Launch {
-            id: job.launch_id(),
-            argv: self.supervisor(job, &attempt_dir, mirror.as_ref()),
-            env,
+        let (executor, kind) = (&self.engine.executor, &self.engine.kind);
+        let program = executor.program();
+        let program = program.as_deref().unwrap_or(&self.context.program);
+        let launch = Launch::new(
+            job.launch_id(),
+            (&job.entry, kind),
+            program,
             attempt_dir,
-            mirror,
-            resources: job.entry.resources.clone(),
-            devices: job.devices.clone(),
-        })
+            env,
+        );
+        let mut launch = match mirror {
+            None => launch,
+            Some(access) => launch.mirrored(access),
+        };
+        launch.devices.clone_from(&job.devices);
+        Ok(launch)
     }
 
     /// How the attempt reaches its folder where the engine does not share it.
@@ -60,28 +66,6 @@ impl EngineLoop {
             url: url.clone(),
             token: key.claim_token(job.launch_id()),
         }))
-    }
-
-    /// The supervisor's command line.
-    fn supervisor(
-        &self,
-        job: &Job,
-        attempt_dir: &Path,
-        mirror: Option<&MirrorAccess>,
-    ) -> Vec<String> {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        let program = self.engine.executor.program();
-        let program = text(program.as_deref().unwrap_or(&self.context.program));
-        let mut argv = vec![program, "supervise".to_owned()];
-        argv.extend(match mirror {
-            None => ["--job-dir".to_owned(), text(attempt_dir)].to_vec(),
-            Some(access) => {
-                let launch = job.launch_id().to_string();
-                let words = ["--mirror", &access.url, "--launch", &launch];
-                words.map(str::to_owned).to_vec()
-            }
-        });
-        argv
     }
 }
 

@@ -5,7 +5,9 @@ mod attempt;
 mod engine_loop;
 mod finish;
 mod launch;
+mod leftovers;
 mod memory;
+mod polling;
 mod progress;
 mod secrets;
 mod stop;
@@ -35,12 +37,16 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Engine {
     /// The name of its table.
     pub name: String,
+    /// Its kind.
+    pub kind: String,
     /// The executor itself.
     pub executor: Arc<dyn Executor>,
     /// Jobs it holds at once.
     pub max_running: u32,
     /// An attempt whose engine has not answered for this long is lost.
     pub lost_after: Duration,
+    /// How often running attempts are looked at; the executor's own choice if none.
+    pub poll_interval: Option<Duration>,
     /// Rung by the executor when something happened.
     pub wake: Arc<Notify>,
 }
@@ -83,6 +89,10 @@ pub async fn run(context: Context, engines: BTreeMap<String, Engine>) {
     let names: Vec<String> = engines.keys().cloned().collect();
     let mut loops = JoinSet::new();
     for engine in engines.into_values() {
+        loops.spawn(leftovers::remove_leftovers(
+            Arc::clone(&context),
+            engine.clone(),
+        ));
         loops.spawn(EngineLoop::new(Arc::clone(&context), engine).run());
     }
     loops.spawn(expire_waiting(context.store.clone(), names));

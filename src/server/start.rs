@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Config, Current, ExecutorEntry, Mistake, SecretError, ServerConfig, TlsFiles},
     disk::Room,
-    executor::{Registry, never_fitting, never_heard},
+    executor::{Executor, Registry, model_mistakes, never_fitting, never_heard},
     http::{
         listener::{self, BindError},
         tls::{Tls, TlsError},
@@ -62,7 +62,7 @@ pub enum StartError {
     },
 }
 
-/// Mistakes in the tables of executors, found by the executors themselves.
+/// Mistakes in the tables of executors, or in those of models for them, found by the executors themselves.
 #[derive(Debug, thiserror::Error)]
 #[error("the executors' tables have mistakes")]
 pub struct ExecutorMistakes(pub Vec<Mistake>);
@@ -163,10 +163,11 @@ async fn engines(
     let engines = built.await.map_err(|_| StoreError::Panicked)??;
     let executor =
         |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.executor));
-    let executors = engines.iter().map(executor).collect();
-    let deaf = never_heard(config, &executors);
-    if !deaf.is_empty() {
-        return Err(ExecutorMistakes(deaf).into());
+    let executors: BTreeMap<String, Arc<dyn Executor>> = engines.iter().map(executor).collect();
+    let mut mistakes = model_mistakes(config.model_tables.clone(), &executors);
+    mistakes.append(&mut never_heard(config, &executors));
+    if !mistakes.is_empty() {
+        return Err(ExecutorMistakes(mistakes).into());
     }
     let weak = tokio::task::spawn_blocking({
         let config = config.clone();
@@ -199,9 +200,11 @@ pub fn build_engines(
     let engines = entries.iter().filter_map(|entry| {
         let engine = Engine {
             name: entry.name.clone(),
+            kind: entry.kind.clone(),
             executor: Arc::clone(built.get(&entry.name)?),
             max_running: entry.max_running,
             lost_after: entry.lost_after,
+            poll_interval: entry.poll_interval,
             wake: bell(&entry.name),
         };
         Some((entry.name.clone(), engine))

@@ -35,6 +35,9 @@ fn launch(attempt: &Attempt) -> Launch {
         mirror: None,
         resources: attempt.request.resources.clone(),
         devices: attempt.request.devices.clone(),
+        run_timeout: None,
+        cancel_grace: GRACE,
+        settings: serde_json::Map::new(),
     }
 }
 

@@ -18,6 +18,7 @@ mod digits;
 mod doctor;
 mod downloads;
 mod emulator;
+mod engines;
 mod event_command;
 mod export;
 mod files;

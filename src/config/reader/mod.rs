@@ -8,18 +8,20 @@ mod server;
 mod workspaces;
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::{
-    Config, ExecutorEntry, Mistake, ModelEntry, SecretRef, ServerConfig, Table, Workspace,
-    table::Content,
+    Config, ExecutorEntry, Mistake, ModelEntry, ModelTable, SecretRef, ServerConfig, Table,
+    Workspace, table::Content,
 };
 
 /// The longest file that is read, in bytes.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// No engine is looked at more often.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
 /// What a file turned out to be.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Parsed {
     pub config: Option<Config>,
     /// The executors' tables, as far as they were understood: their own `build` may find more mistakes.
     pub executors: Vec<ExecutorEntry>,
+    /// What models say to kinds of executors: those may find more mistakes, too.
+    pub model_tables: Vec<ModelTable>,
     /// All mistakes, in the order of the file.
     pub mistakes: Vec<Mistake>,
 }
@@ -71,6 +75,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
             return Parsed {
                 config: None,
                 executors: Vec::new(),
+                model_tables: Vec::new(),
                 mistakes: vec![mistake],
             };
         }
@@ -79,12 +84,8 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
     let server = server::server(&mut root, base);
     let reporting = server::reporting(&mut root);
     let retention = server::retention(&mut root);
-    let executors = executors(&mut root);
-    let names: BTreeSet<&str> = executors
-        .iter()
-        .map(|executor| executor.name.as_str())
-        .collect();
-    let models = models::models(&mut root, base, &names);
+    let executors = executors(&mut root, base);
+    let (models, model_tables) = models::models(&mut root, base, &executors);
     let workspaces = workspaces::workspaces(&mut root, base, &models);
     let mut mistakes = own_secrets_in_jobs(&models, &workspaces);
     mistakes.append(&mut own_files_in_jobs(&models, &workspaces, &server));
@@ -98,10 +99,12 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
         workspaces: workspaces.into_iter().map(|found| found.value).collect(),
         executors: executors.clone(),
         models: models.into_iter().map(|found| found.value).collect(),
+        model_tables: model_tables.clone(),
     });
     Parsed {
         config,
         executors,
+        model_tables,
         mistakes,
     }
 }
@@ -155,7 +158,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn executors(root: &mut Table) -> Vec<ExecutorEntry> {
+fn executors(root: &mut Table, base: &Path) -> Vec<ExecutorEntry> {
     let mut executors = Vec::new();
     for (name, _, mut table) in named_tables(root, "executors", "a place where jobs run") {
         let kind = table.required_string("kind");
@@ -164,6 +167,10 @@ fn executors(root: &mut Table) -> Vec<ExecutorEntry> {
         let lost_after = table
             .duration("lost_after")
             .unwrap_or(super::DEFAULT_LOST_AFTER);
+        let poll_interval = table.duration("poll_interval");
+        if poll_interval.is_some_and(|interval| interval < SHORTEST_POLL) {
+            table.mistake("poll_interval", "must be at least \"100ms\"");
+        }
         // The rest is for the executor's own build; only what was asked for so far is judged here.
         let mistakes = table.take_mistakes();
         root.add(mistakes);
@@ -173,6 +180,8 @@ fn executors(root: &mut Table) -> Vec<ExecutorEntry> {
             max_running,
             export_ahead,
             lost_after,
+            poll_interval,
+            folder: base.to_owned(),
             table,
         });
     }

@@ -1,6 +1,6 @@
 //! `[models.<slug>]`.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
     Found,
@@ -10,7 +10,7 @@ use super::{
     params::params,
 };
 use crate::{
-    config::{IMPORT_LINES, ModelEntry, Resources, Retry, Table},
+    config::{ExecutorEntry, IMPORT_LINES, ModelEntry, ModelTable, Resources, Retry, Table},
     job::Cause,
 };
 
@@ -27,9 +27,10 @@ const LONGEST_TITLE: usize = 200;
 pub(super) fn models(
     root: &mut Table,
     base: &Path,
-    executors: &BTreeSet<&str>,
-) -> Vec<Found<ModelEntry>> {
+    executors: &[ExecutorEntry],
+) -> (Vec<Found<ModelEntry>>, Vec<ModelTable>) {
     let mut models: Vec<Found<ModelEntry>> = Vec::new();
+    let mut tables = Vec::new();
     for (slug, line, mut table) in named_tables(root, "models", "a model type that Labelbox lists")
     {
         if !slug
@@ -41,7 +42,11 @@ pub(super) fn models(
                 "a model's name is made of a-z, 0-9, - and _; put any other text into its title",
             );
         }
-        let entry = model(&slug, &mut table, base, executors);
+        let mut entry = model(&slug, &mut table, base, executors);
+        for (kind, said) in said_to_kinds(&mut table, &entry.executor, executors) {
+            entry.kinds.insert(kind, said.table.as_json());
+            tables.push(said);
+        }
         if models.iter().any(|other| other.value.title == entry.title) {
             let text = format!(
                 "another model has the title {:?}: Labelbox could not tell them apart",
@@ -52,10 +57,35 @@ pub(super) fn models(
         root.adopt(table);
         models.push(Found { line, value: entry });
     }
-    models
+    (models, tables)
 }
 
-fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>) -> ModelEntry {
+/// A model may speak to every kind of executor in the file, so that it moves by one word. Its own executor judges
+/// what is for it, and the first one of its kind the rest.
+fn said_to_kinds(
+    table: &mut Table,
+    own: &str,
+    executors: &[ExecutorEntry],
+) -> Vec<(String, ModelTable)> {
+    let mut judges: BTreeMap<&str, &str> = BTreeMap::new();
+    for ExecutorEntry { name, kind, .. } in executors {
+        let judge = judges.entry(kind).or_insert(name);
+        if name == own {
+            *judge = name;
+        }
+    }
+    let is_told = |kind: &&str| !kind.is_empty() && table.has(kind);
+    let kinds: Vec<&str> = judges.keys().copied().filter(is_told).collect();
+    let mut said = Vec::new();
+    for kind in kinds {
+        let executor = judges.get(kind).copied().unwrap_or_default().to_owned();
+        let told = table.table(kind);
+        said.extend(told.map(|table| (kind.to_owned(), ModelTable { executor, table })));
+    }
+    said
+}
+
+fn model(slug: &str, table: &mut Table, base: &Path, executors: &[ExecutorEntry]) -> ModelEntry {
     let (params, param_limits) = params(table);
     let export = export(table);
     let predictions = predictions(table, export.as_ref());
@@ -102,6 +132,7 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &BTreeSet<&str>)
         predictions,
         upload_timeout_ms: upload_timeout.map(milliseconds),
         export,
+        kinds: BTreeMap::new(),
     }
 }
 
@@ -118,12 +149,13 @@ fn title(slug: &str, table: &mut Table) -> String {
     title
 }
 
-fn executor(table: &mut Table, executors: &BTreeSet<&str>) -> String {
+fn executor(table: &mut Table, executors: &[ExecutorEntry]) -> String {
     let Some(executor) = table.required_string("executor") else {
         return String::new();
     };
-    if !executors.contains(executor.as_str()) {
-        let known: Vec<&str> = executors.iter().copied().collect();
+    let mut known: Vec<&str> = executors.iter().map(|one| one.name.as_str()).collect();
+    known.sort_unstable();
+    if !known.contains(&executor.as_str()) {
         let text = format!(
             "there is no [executors.{executor}]; those that exist: {}",
             known.join(", ")

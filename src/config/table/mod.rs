@@ -220,13 +220,35 @@ impl Table {
             .collect()
     }
 
+    /// What nobody has taken yet, to be kept: [`Table::of_json`] brings it back, without its lines.
+    #[must_use]
+    pub fn as_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        match serde_json::to_value(self.clone().plain()) {
+            Ok(serde_json::Value::Object(map)) => map,
+            // Tables of texts, numbers and lists always have a form in JSON.
+            _ => serde_json::Map::new(),
+        }
+    }
+
+    /// A table as [`Table::as_json`] has kept it.
+    #[must_use]
+    pub fn of_json(map: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let value =
+            |(key, value): (&String, &serde_json::Value)| (key.clone(), Value::of_json(value));
+        Self {
+            values: map.iter().map(value).collect(),
+            order: map.keys().cloned().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Takes over the mistakes of a table that was taken out of this one, unknown keys included.
     pub fn adopt(&mut self, mut table: Self) {
         self.mistakes.append(&mut table.finish());
     }
 
     /// Whether the key stood in the table, taken or not.
-    pub(super) fn was_given(&self, key: &str) -> bool {
+    pub(crate) fn was_given(&self, key: &str) -> bool {
         self.has(key) || self.taken.contains_key(key)
     }
 
@@ -248,6 +270,7 @@ impl Table {
                 Some(near) if !self.taken.contains_key(near) => {
                     format!("unknown key; did you mean `{near}`?")
                 }
+                _ if self.asked.is_empty() => "unknown key; none are known here".to_owned(),
                 _ => format!("unknown key; only these are known here: {}", self.known()),
             };
             self.mistake(&key, text);

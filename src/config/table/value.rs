@@ -21,6 +21,26 @@ pub(in crate::config) enum Content {
     Other,
 }
 
+impl Value {
+    /// A value that stands on no line.
+    pub(super) fn of_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        let content = match json {
+            Json::String(text) => Content::Text(text.clone()),
+            Json::Bool(value) => Content::Bool(*value),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Content::Integer(whole),
+                (None, Some(float)) => Content::Float(float),
+                (None, None) => Content::Other,
+            },
+            Json::Array(values) => Content::List(values.iter().map(Self::of_json).collect()),
+            Json::Object(map) => Content::Table(Table::of_json(map)),
+            Json::Null => Content::Other,
+        };
+        Self { line: 0, content }
+    }
+}
+
 impl Content {
     /// In words, for mistakes.
     pub(in crate::config) const fn describe(&self) -> &'static str {

@@ -12,28 +12,10 @@ use rustix::fs::OFlags;
 use tokio::process::{Child, Command};
 
 use crate::{
-    executor::{Launch, SubmitError},
+    executor::{Launch, SubmitError, surroundings::passed},
     job_dir::AttemptDir,
     process::LAUNCH_MARK,
 };
-
-/// What a command sees of the server's environment; nothing else, so no secret of ours.
-const PASSED: [&str; 14] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-];
 
 /// Starts `launch.argv` in `place` by `program`, or by the running program itself. `gpus` are those of the
 /// executor: where it has some, a launch sees its own and no other.
@@ -54,11 +36,7 @@ pub(super) fn spawn(
         .arg0(name)
         .args(arguments)
         .env_clear()
-        .envs(
-            PASSED
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
+        .envs(passed())
         .envs(
             launch
                 .env

@@ -188,6 +188,7 @@ pub(crate) fn workspace_settings(name: &str, path: &str, models: Option<&[&str]>
 /// The model with the slug `model-<n>`.
 pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
     ModelEntry {
+        kinds: std::collections::BTreeMap::new(),
         slug: format!("model-{n}"),
         title: title.to_owned(),
         executor: "local".to_owned(),
