@@ -17,6 +17,10 @@ use crate::{
     mirror::{ClaimAnswer, ClaimRequest, Disclosed},
 };
 
+/// What a supervisor tells first, that it prepares, is there after this: without it people would see a training begin,
+/// and then its preparation.
+const BEGINNING: Duration = Duration::from_millis(300);
+
 impl Service {
     pub(super) async fn claim(
         &self,
@@ -43,7 +47,7 @@ impl Service {
         });
         let (outcome, request, secrets) = claimed.await?;
         match outcome {
-            ClaimOutcome::Won => self.ring(&attempt.job, Duration::ZERO),
+            ClaimOutcome::Won => self.ring(&attempt.job, BEGINNING),
             ClaimOutcome::Lost(winner) => match winner.by {
                 // It has asked again: the answer was lost, or its machine was booted.
                 Claimant::Supervisor { instance } if instance == asked.instance => {}

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::symlink};
 
+use trainhook::emulator::Dataset;
+
 use super::Site;
 use crate::support::stack::{UNTIL_GO, job_id, model, statuses};
 
@@ -215,4 +217,23 @@ async fn a_training_speaks_tls_where_the_server_does() {
     site.stack.click(&run, "job").await;
     site.stack.told(&run, "COMPLETE").await;
     assert_eq!(site.stack.lines("runs"), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_digits_are_trained_with_data_code_and_predictions_over_http() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
+    let digits = format!(
+        "[models.digits]\nexecutor = \"local\"\ncommand = [\"python3\", \"train.py\"]\nworkdir = {folder:?}\n\
+         files = [\"train.py\"]\nexport = {{ files = true }}\nparams = {{ epochs = 12 }}\n"
+    );
+    let site = Site::start(&digits).await;
+    let run = site.stack.run_with(&Dataset::digits());
+    let id = job_id(&site.stack.click(&run, "digits").await);
+    let timeline = site.stack.told(&run, "COMPLETE").await;
+    let told = statuses(&timeline);
+    assert_eq!(told.first(), Some(&"EXPORTING_DATA"), "{told:?}");
+    assert_eq!(told.last(), Some(&"COMPLETE"), "{told:?}");
+    let predictions = site.text(&id, "out/predictions.ndjson");
+    assert!(predictions.lines().count() > 100, "{predictions}");
+    site.machine_is_clean().await;
 }
