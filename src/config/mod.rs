@@ -7,6 +7,7 @@ mod params;
 mod reader;
 mod retention;
 mod secret;
+mod supervisor;
 mod table;
 mod units;
 mod warnings;
@@ -24,6 +25,7 @@ pub use params::{ParamLimits, ParamValue, Params, Settled};
 pub use reader::{Parsed, ReadError, parse, read};
 pub use retention::{Part, RetentionConfig};
 pub use secret::{Secret, SecretError, SecretRef};
+pub use supervisor::{SendsProgram, Supervisor};
 pub use table::{Mistake, Table};
 pub use units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -149,6 +151,8 @@ pub struct ExecutorEntry {
     pub poll_interval: Option<Duration>,
     /// The folder of the file, from which relative paths in the table start.
     pub folder: PathBuf,
+    /// The server's own folder, which no job may see.
+    pub state_dir: PathBuf,
     /// What is left of the table, for the executor's own `build`.
     pub table: Table,
 }

@@ -19,6 +19,8 @@ use crate::{
 pub struct Launch {
     /// Its name on the engine, chosen by us.
     pub id: LaunchId,
+    /// The server it belongs to, random: what bears another one is not ours to touch.
+    pub server_id: String,
     /// The supervisor and its arguments; nothing else is ever run.
     pub argv: Vec<String>,
     /// For the supervisor and the command, on top of the machine's own environment.
@@ -53,6 +55,7 @@ impl Launch {
         let argv = [text(program)].into_iter().chain(arguments);
         Self {
             id,
+            server_id: String::new(),
             argv: argv.chain([text(&attempt_dir)]).collect(),
             env,
             attempt_dir,

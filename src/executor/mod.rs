@@ -4,6 +4,7 @@
 //! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
+pub mod container;
 mod fit;
 mod launch;
 pub mod local;
@@ -89,6 +90,11 @@ pub trait Executor: Debug + Send + Sync {
     /// engine's own affair.
     fn devices(&self) -> Option<Vec<u32>> {
         None
+    }
+
+    /// Whether the engine keeps what has ended until it is cleaned up: then every end is followed by a cleanup.
+    fn keeps_ended(&self) -> bool {
+        false
     }
 
     /// How long an attempt's heartbeat may be silent once the engine calls it ended.

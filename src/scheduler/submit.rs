@@ -151,6 +151,7 @@ impl EngineLoop {
         let kind = &self.engine.kind;
         let mut launch = Launch::new(job.launch_id(), (entry, kind), program, attempt_dir, env);
         launch.devices.clone_from(&job.devices);
+        self.store().server_id().clone_into(&mut launch.server_id);
         Ok(launch)
     }
 }

@@ -6,6 +6,7 @@
 
 mod command;
 mod environment;
+mod handover;
 mod heartbeat;
 mod log;
 mod memory;
@@ -33,6 +34,7 @@ use record::{End, RecordSlot};
 use seat::Seat;
 use watch::{Signals, StopCause};
 
+pub use handover::supervise_with_sent_variables;
 pub use stub::{STUB_COMMAND, become_command};
 
 /// Why a supervisor ran no command and left no record.

@@ -36,6 +36,7 @@ fn launch(attempt: &Attempt) -> Launch {
         devices: attempt.request.devices.clone(),
         run_timeout: None,
         cancel_grace: GRACE,
+        server_id: String::new(),
         settings: serde_json::Map::new(),
     }
 }

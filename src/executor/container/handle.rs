@@ -1,0 +1,59 @@
+//! What is kept of an attempt to find its container again.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    executor::{Launch, QueryError},
+    job::{Handle, LaunchId},
+};
+
+/// The version of the handle's data.
+const VERSION: u32 = 1;
+
+/// The label that says whose a container is.
+pub(super) const SERVER_LABEL: &str = "trainhook.server";
+
+/// The label that says which attempt it is.
+pub(super) const LAUNCH_LABEL: &str = "trainhook.launch";
+
+/// The data of a handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ContainerHandle {
+    /// The engine's own id: a name can be given again.
+    pub(super) container: String,
+    /// The server that made it.
+    pub(super) server: String,
+    pub(super) attempt_dir: PathBuf,
+}
+
+impl ContainerHandle {
+    pub(super) fn new(container: String, launch: &Launch) -> Self {
+        Self {
+            container,
+            server: launch.server_id.clone(),
+            attempt_dir: launch.attempt_dir.clone(),
+        }
+    }
+
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
+        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        Ok(Handle {
+            launch_id,
+            version: VERSION,
+            data,
+        })
+    }
+
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
+        if handle.version != VERSION {
+            return Err(QueryError(format!(
+                "a handle of version {}, which this program does not know",
+                handle.version
+            )));
+        }
+        serde_json::from_value(handle.data.clone())
+            .map_err(|error| QueryError(format!("not a handle of a container: {error}")))
+    }
+}

@@ -1,0 +1,247 @@
+//! Making a container and starting it, once.
+
+use bollard::{
+    Docker,
+    models::{ContainerInspectResponse, ContainerStateStatusEnum as Status},
+    query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder},
+};
+use serde_json::Map;
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    ContainerExecutor,
+    body::Plan,
+    engine::Fault,
+    handle::{ContainerHandle, LAUNCH_LABEL, SERVER_LABEL},
+    handover,
+    pull::Order,
+    settings::{Pull, as_body},
+    words,
+};
+use crate::{
+    executor::{Found, Launch, QueryError, SubmitError},
+    job::Handle,
+};
+
+impl ContainerExecutor {
+    /// A container of this name is started only from `created`: one that has ended would run again.
+    pub(super) async fn bring_up(&self, launch: &Launch) -> Result<Handle, SubmitError> {
+        let plan = self.plan_of(launch).await.map_err(SubmitError::Rejected)?;
+        if self.settings.pull == Pull::Always {
+            // Once for each launch.
+            self.fetch(&format!("{} {}", plan.image, launch.id), &plan.image)
+                .await?;
+        }
+        let docker = self
+            .settings
+            .engine
+            .connect()
+            .await
+            .map_err(|fault| SubmitError::Transient(fault.to_string()))?;
+        let body = as_body(plan.body.clone()).map_err(SubmitError::Rejected)?;
+        let name = launch.id.to_string();
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let created = docker
+            .create_container(Some(options), body)
+            .await
+            .map_err(Fault::from);
+        let container = match created {
+            Ok(created) => created.id,
+            Err(fault) if fault.is_taken_name() => match existing(&docker, launch).await? {
+                Existing::Created(container) => container,
+                Existing::Begun(handle) => return Ok(handle),
+            },
+            Err(fault) if fault.is_absence() => {
+                return Err(self.without_image(&plan.image, fault).await);
+            }
+            Err(fault) => return Err(fault.of_submit()),
+        };
+        self.hand_over(launch, &plan).await?;
+        start(&docker, &container, launch).await?;
+        pack(container, launch)
+    }
+
+    /// The image is missing: it is fetched if it may be, and the launch is submitted again.
+    async fn without_image(&self, image: &str, fault: Fault) -> SubmitError {
+        let Fault::Refused { message, .. } = &fault else {
+            return fault.of_submit();
+        };
+        if self.settings.pull == Pull::Never {
+            return SubmitError::Rejected(format!(
+                "image {image} is not on the engine ({message}): bring it there, or set pull = \"missing\""
+            ));
+        }
+        match self.fetch(image, image).await {
+            Ok(()) => SubmitError::Transient(format!("image {image} has come")),
+            Err(error) => error,
+        }
+    }
+
+    async fn fetch(&self, key: &str, image: &str) -> Result<(), SubmitError> {
+        let order = Order {
+            engine: self.settings.engine.clone(),
+            image: image.to_owned(),
+            registry: self.settings.registry.clone(),
+            limit: self.settings.pull_timeout,
+        };
+        self.pulls.fetch(key, order).await
+    }
+
+    pub(super) async fn plan_of(&self, launch: &Launch) -> Result<Plan, String> {
+        let (settings, launch) = (self.settings.clone(), launch.clone());
+        let planned = tokio::task::spawn_blocking(move || Plan::new(&settings, &launch)).await;
+        planned.map_err(|error| error.to_string())?
+    }
+
+    /// Right before the start, since every submit writes the request anew.
+    async fn hand_over(&self, launch: &Launch, plan: &Plan) -> Result<(), SubmitError> {
+        let (attempt_dir, workdir, user) = (
+            launch.attempt_dir.clone(),
+            plan.workdir.clone(),
+            self.settings.user,
+        );
+        let handed =
+            tokio::task::spawn_blocking(move || handover::hand_over(&attempt_dir, workdir, user))
+                .await;
+        let failed = |why: String| {
+            SubmitError::Transient(format!("cannot hand the job directory over: {why}"))
+        };
+        handed
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// One that was made and not started belongs to a submit that was cut off: it goes, so that the next one begins anew.
+    pub(super) async fn look_up(&self, launch: &Launch) -> Result<Found, QueryError> {
+        let docker = self.settings.engine.connect().await?;
+        match existing(&docker, launch).await {
+            Ok(Existing::Begun(handle)) => Ok(Found::Attempts(vec![handle])),
+            Ok(Existing::Created(container)) => {
+                // Not by force: if it was started meanwhile it stays, and is found the next time.
+                match docker
+                    .remove_container(&container, None)
+                    .await
+                    .map_err(Fault::from)
+                {
+                    Ok(()) => Ok(Found::Absent),
+                    Err(fault) if fault.is_absence() => Ok(Found::Absent),
+                    Err(fault) => Err(fault.into()),
+                }
+            }
+            Err(SubmitError::Transient(_)) => Ok(Found::Absent),
+            Err(error) => Err(QueryError(error.to_string())),
+        }
+    }
+}
+
+/// What stands under a launch's name.
+enum Existing {
+    Created(String),
+    Begun(Handle),
+}
+
+async fn existing(docker: &Docker, launch: &Launch) -> Result<Existing, SubmitError> {
+    let name = launch.id.to_string();
+    let found = match docker
+        .inspect_container(&name, None)
+        .await
+        .map_err(Fault::from)
+    {
+        Ok(found) => found,
+        Err(fault) if fault.is_absence() => {
+            return Err(SubmitError::Transient(
+                "there is no such container".to_owned(),
+            ));
+        }
+        Err(fault) => return Err(SubmitError::Ambiguous(fault.to_string())),
+    };
+    if !is_ours(&found, launch) {
+        return Err(SubmitError::Rejected(format!(
+            "there is a container {name} which this server has not made: remove it"
+        )));
+    }
+    let status = found.state.and_then(|state| state.status);
+    let container = found.id.unwrap_or(name);
+    Ok(match status {
+        Some(Status::CREATED) => Existing::Created(container),
+        _ => Existing::Begun(pack(container, launch)?),
+    })
+}
+
+fn is_ours(found: &ContainerInspectResponse, launch: &Launch) -> bool {
+    let labels = found
+        .config
+        .as_ref()
+        .and_then(|config| config.labels.as_ref());
+    let says = |label: &str, value: &str| {
+        labels
+            .and_then(|labels| labels.get(label))
+            .is_some_and(|said| said == value)
+    };
+    says(SERVER_LABEL, &launch.server_id) && says(LAUNCH_LABEL, &launch.id.to_string())
+}
+
+async fn start(docker: &Docker, container: &str, launch: &Launch) -> Result<(), SubmitError> {
+    // Held until it has started: the engine passes on what was sent by then.
+    let _input = match launch.env.is_empty() {
+        true => None,
+        false => Some(send_env(docker, container, launch).await?),
+    };
+    match docker
+        .start_container(container, None)
+        .await
+        .map_err(Fault::from)
+    {
+        Ok(()) | Err(Fault::Refused { status: 304, .. }) => Ok(()),
+        Err(fault @ Fault::Refused { .. }) => {
+            // It cannot be started as it is. If this fails, the next look for it removes it.
+            let _ = docker.remove_container(container, None).await;
+            let words = words::explained(&fault.to_string());
+            Err(match words::is_final(&words) {
+                true => SubmitError::Rejected(words),
+                false => SubmitError::Transient(words),
+            })
+        }
+        Err(fault) => Err(fault.of_submit()),
+    }
+}
+
+/// Sends the variables to where the supervisor will read them, as one line.
+async fn send_env(
+    docker: &Docker,
+    container: &str,
+    launch: &Launch,
+) -> Result<impl Send + use<>, SubmitError> {
+    let failed =
+        |why: String| SubmitError::Transient(format!("cannot hand the variables over: {why}"));
+    let options = AttachContainerOptionsBuilder::new()
+        .stdin(true)
+        .stream(true)
+        .build();
+    let attached = docker.attach_container(container, Some(options)).await;
+    let mut attached = attached.map_err(|error| failed(Fault::from(error).to_string()))?;
+    let env: Map<_, _> = launch
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose().into()))
+        .collect();
+    let mut line = serde_json::to_vec(&env).map_err(|error| failed(error.to_string()))?;
+    line.push(b'\n');
+    attached
+        .input
+        .write_all(&line)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    attached
+        .input
+        .flush()
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(attached)
+}
+
+fn pack(container: String, launch: &Launch) -> Result<Handle, SubmitError> {
+    ContainerHandle::new(container, launch)
+        .pack(launch.id)
+        .map_err(SubmitError::Ambiguous)
+}
