@@ -66,6 +66,7 @@
 //! | layer | module | |
 //! |---|---|---|
 //! | 4 | [`cli`] | one file a command |
+//! | 4 | [`conformance`] | tries on any executor what all of them must keep |
 //! | 4 | [`server`] | wires the parts and runs them |
 //! | 3 | [`http`] | the two listeners: Labelbox's routes and the admin's; the only place with warp beside the emulator |
 //! | 3 | [`transfer`] | before and after the training: the run's data, the job directory, the predictions |
@@ -97,6 +98,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod dataset;
 pub mod disk;
 pub mod downloads;

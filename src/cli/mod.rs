@@ -3,12 +3,14 @@
 mod admin_client;
 mod backup;
 mod check;
+mod conformance;
 mod demo;
 mod doctor;
 mod emulate;
 mod event;
 mod jobs;
 mod logging;
+mod plan;
 mod reload;
 mod reports;
 mod send;
@@ -43,6 +45,10 @@ enum Command {
     Check(check::Args),
     /// Looks at everything that must be right, also the way from outside
     Doctor(doctor::Args),
+    /// Shows what a job of a model would hand to its engine
+    Plan(plan::Args),
+    /// Tries on an executor whether it keeps what every executor must
+    Conformance(conformance::Args),
     /// Lists, shows, follows, cancels and retries jobs
     Jobs(jobs::Args),
     /// Starts a job without the button
@@ -77,6 +83,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Command::Serve(arguments) => arguments.run(registry),
         Command::Check(arguments) => arguments.run(registry),
         Command::Doctor(arguments) => arguments.run(registry),
+        Command::Plan(arguments) => arguments.run(registry),
+        Command::Conformance(arguments) => arguments.run(registry),
         Command::Jobs(arguments) => arguments.run(),
         Command::Start(arguments) => arguments.run(),
         Command::Reports(arguments) => arguments.run(),

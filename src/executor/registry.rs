@@ -62,6 +62,19 @@ impl Registry {
         self
     }
 
+    /// Has the executors of a kind wrapped as they are built.
+    pub(crate) fn wrapped(
+        mut self,
+        kind: &str,
+        wrap: impl Fn(Arc<dyn Executor>) -> Arc<dyn Executor> + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(build) = self.kinds.remove(kind) {
+            let wrapped: Build = Arc::new(move |table, context| build(table, context).map(&wrap));
+            self.kinds.insert(kind.to_owned(), wrapped);
+        }
+        self
+    }
+
     /// Builds all executors of a file; `wake` makes the bell of the one that is named.
     ///
     /// # Errors

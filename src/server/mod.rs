@@ -6,7 +6,7 @@ mod restoration;
 mod settings;
 mod start;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -102,6 +102,13 @@ impl Server {
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.settings.clone()
+    }
+
+    /// The same server; engines run `program` as the supervisor instead of the program that this is.
+    #[must_use]
+    pub fn supervising_with(mut self, program: PathBuf) -> Self {
+        self.scheduling.program = program;
+        self
     }
 
     /// The same server; all that it exchanges with Labelbox is kept, without secrets.

@@ -18,6 +18,7 @@ mod digits;
 mod doctor;
 mod emulator;
 mod event_command;
+mod executor_conformance;
 mod full_disk;
 mod http_body;
 mod http_listener;

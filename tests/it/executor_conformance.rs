@@ -1,0 +1,75 @@
+//! The conformance kit, on executors that need no engine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{process::Command, time::timeout};
+
+use crate::support::stack::{API_KEY, SECRET, model, workspace};
+
+/// All promises of one executor, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Would be seen by a command that gets the environment of whoever starts it.
+const CANARY: (&str, &str) = ("CANARY_TOKEN", "a token of the server's own");
+
+/// Runs the kit of `program` on the executor `local` of a file with this table.
+async fn conformance(program: &Path, table: &str) -> Value {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = format!(
+        "{}[executors.local]\n{table}\n{}",
+        workspace("main", "/", "http://127.0.0.1:1/graphql"),
+        model("job", "true", "")
+    );
+    for (name, text) in [
+        ("models.toml", file.as_str()),
+        ("secret", SECRET),
+        ("key", API_KEY),
+    ] {
+        fs::write(folder.path().join(name), text).expect("the folder is writable");
+    }
+    let tried = Command::new(program)
+        .args(["conformance", "local", "--json"])
+        .env(CANARY.0, CANARY.1)
+        .current_dir(folder.path())
+        .kill_on_drop(true)
+        .output();
+    let tried = timeout(LIMIT, tried).await.expect("an end");
+    let tried = tried.expect("the program starts");
+    let text = String::from_utf8_lossy(&tried.stdout);
+    let errors = String::from_utf8_lossy(&tried.stderr);
+    assert!(tried.status.success(), "{text}\n{errors}");
+    let left: Vec<_> = fs::read_dir(folder.path().join("jobs"))
+        .expect("the jobs' folder")
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The promises that came out so.
+fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
+    let promises = report["promises"].as_array().expect("a list");
+    let so = promises.iter().filter(|kept| kept["result"] == result);
+    so.filter_map(|kept| kept["name"].as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_keeps_every_promise() {
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let report = conformance(program, "kind = \"local\"").await;
+    assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
+    assert!(names(&report, "pass").len() > 30, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_an_own_executor_keeps_every_promise() {
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let example: PathBuf = program.with_file_name("examples").join("custom_executor");
+    let report = conformance(&example, "kind = \"nice\"").await;
+    assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
+    assert!(names(&report, "pass").len() > 30, "{report}");
+}
