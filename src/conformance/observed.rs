@@ -158,6 +158,10 @@ impl Executor for Observed {
         self.executor.devices()
     }
 
+    fn keeps_ended(&self) -> bool {
+        self.executor.keeps_ended()
+    }
+
     fn settle(&self) -> Duration {
         self.executor.settle()
     }

@@ -27,6 +27,8 @@ pub struct Launch {
     pub env: BTreeMap<String, Secret>,
     /// The attempt's folder, `TRAINHOOK_JOB_DIR`.
     pub attempt_dir: PathBuf,
+    /// Where its command runs, as the model's entry has it.
+    pub workdir: PathBuf,
     /// What it needs.
     pub resources: Resources,
     /// The devices that are its own.
@@ -59,6 +61,7 @@ impl Launch {
             argv: argv.chain([text(&attempt_dir)]).collect(),
             env,
             attempt_dir,
+            workdir: entry.workdir.clone(),
             resources: entry.resources.clone(),
             devices: Vec::new(),
             run_timeout: entry.run_timeout(),

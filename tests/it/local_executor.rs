@@ -32,6 +32,7 @@ fn launch(attempt: &Attempt) -> Launch {
         argv: argv.collect(),
         env: BTreeMap::new(),
         attempt_dir: dir.path().to_owned(),
+        workdir: attempt.request.workdir.clone(),
         resources: attempt.request.resources.clone(),
         devices: attempt.request.devices.clone(),
         run_timeout: None,

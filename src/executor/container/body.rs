@@ -152,10 +152,10 @@ impl Settings {
                 .map(|path| Mount::in_place(path, Access::Read)),
         );
         if container.workdir.is_none() {
+            // The request knows better, where there is one: code may have been copied.
             let request = AttemptDir::at(attempt.clone()).read_request();
-            let workdir = request
-                .map_err(|error| format!("cannot read the attempt's request: {error}"))?
-                .workdir;
+            let workdir =
+                request.map_or_else(|_| launch.workdir.clone(), |request| request.workdir);
             if !workdir.starts_with(job) {
                 all.extend(mounts::workdir(&workdir, &[&self.state_dir, jobs])?);
             }

@@ -83,7 +83,8 @@ async fn look(
     listed: &Listed,
     handle: &ContainerHandle,
 ) -> Result<Observation, Fault> {
-    let Some(found) = listed.get(&handle.container) else {
+    let found = listed.get(&handle.container);
+    let Some(found) = found.filter(|found| handle.is_on(found.labels.as_ref())) else {
         return Ok(observation(Phase::Gone, None));
     };
     let phase = match found.state {

@@ -115,10 +115,13 @@ impl Mount {
     }
 }
 
-/// The folder of a model's code, in place; what of the server's own lies in it is hidden.
+/// The folder of a model's code, in place; what of the server's own lies in it is hidden. `/` is the image's own.
 pub(super) fn workdir(path: &Path, private: &[&Path]) -> Result<Vec<Mount>, String> {
     let shown = path.display();
-    if path == Path::new("/") || private.iter().any(|private| path.starts_with(private)) {
+    if path == Path::new("/") {
+        return Ok(Vec::new());
+    }
+    if private.iter().any(|private| path.starts_with(private)) {
         return Err(format!(
             "its workdir {shown} cannot be mounted: give the model a folder of its own"
         ));

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, pin_mut};
 use super::{
     body::SUPERVISOR_GRACE,
     engine::{Engine, Fault},
-    handle::{ContainerHandle, SERVER_LABEL},
+    handle::ContainerHandle,
     words,
 };
 use crate::{
@@ -35,18 +35,8 @@ pub(super) async fn cancel(
 ) -> Result<CancelOutcome, QueryError> {
     let handle = ContainerHandle::unpack(handle)?;
     let docker = engine.connect().await?;
-    let found = match docker
-        .inspect_container(&handle.container, None)
-        .await
-        .map_err(Fault::from)
-    {
-        Ok(found) => found,
-        Err(fault) if fault.is_absence() => return Ok(CancelOutcome::AlreadyEnded),
-        Err(fault) => return Err(fault.into()),
-    };
-    let status = found.state.and_then(|state| state.status);
-    match status {
-        Some(Status::EXITED | Status::DEAD) => return Ok(CancelOutcome::AlreadyEnded),
+    match status(&docker, &handle).await? {
+        None | Some(Status::EXITED | Status::DEAD) => return Ok(CancelOutcome::AlreadyEnded),
         Some(Status::CREATED) => {
             remove(&docker, &handle.container).await?;
             return Ok(CancelOutcome::AlreadyEnded);
@@ -56,7 +46,7 @@ pub(super) async fn cancel(
             .unpause_container(&handle.container)
             .await
             .map_err(Fault::from)?,
-        _ => {}
+        Some(_) => {}
     }
     ask_supervisor(&handle, grace).await?;
     // The engine answers when it has ended, which is too long to wait here. If this is cut off, the server asks again.
@@ -99,33 +89,33 @@ async fn stop(mut docker: Docker, container: &str, grace: Duration) -> Result<()
     }
 }
 
-/// Ends and removes a container, if it is ours.
+/// Ends and removes the container, if it is ours.
 pub(super) async fn cleanup(engine: &Engine, handle: &Handle) -> Result<(), QueryError> {
     let handle = ContainerHandle::unpack(handle)?;
     let docker = engine.connect().await?;
+    match status(&docker, &handle).await? {
+        None => Ok(()),
+        Some(_) => Ok(remove(&docker, &handle.container).await?),
+    }
+}
+
+/// None if there is no such container, or it is not the attempt's.
+async fn status(docker: &Docker, handle: &ContainerHandle) -> Result<Option<Status>, Fault> {
     let found = match docker
         .inspect_container(&handle.container, None)
         .await
         .map_err(Fault::from)
     {
         Ok(found) => found,
-        Err(fault) if fault.is_absence() => return Ok(()),
-        Err(fault) => return Err(fault.into()),
+        Err(fault) if fault.is_absence() => return Ok(None),
+        Err(fault) => return Err(fault),
     };
-    let labels = found
-        .config
-        .and_then(|config| config.labels)
-        .unwrap_or_default();
-    if labels.get(SERVER_LABEL) != Some(&handle.server) {
-        tracing::warn!(
-            container = handle.container,
-            "it does not bear our label, and is left alone"
-        );
-        return Ok(());
-    }
-    remove(&docker, &handle.container)
-        .await
-        .map_err(QueryError::from)
+    let labels = found.config.and_then(|config| config.labels);
+    let status = found
+        .state
+        .and_then(|state| state.status)
+        .unwrap_or(Status::EMPTY);
+    Ok(Some(status).filter(|_| handle.is_on(labels.as_ref())))
 }
 
 async fn remove(docker: &Docker, container: &str) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use bollard::{
     Docker,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum as Status},
+    models::ContainerStateStatusEnum as Status,
     query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder},
 };
 use serde_json::Map;
@@ -12,7 +12,7 @@ use super::{
     ContainerExecutor,
     body::Plan,
     engine::Fault,
-    handle::{ContainerHandle, LAUNCH_LABEL, SERVER_LABEL},
+    handle::ContainerHandle,
     handover,
     pull::Order,
     settings::{Pull, as_body},
@@ -155,30 +155,18 @@ async fn existing(docker: &Docker, launch: &Launch) -> Result<Existing, SubmitEr
         }
         Err(fault) => return Err(SubmitError::Ambiguous(fault.to_string())),
     };
-    if !is_ours(&found, launch) {
+    let container = found.id.unwrap_or_else(|| name.clone());
+    let handle = ContainerHandle::new(container.clone(), launch);
+    if !handle.is_on(found.config.and_then(|config| config.labels).as_ref()) {
         return Err(SubmitError::Rejected(format!(
             "there is a container {name} which this server has not made: remove it"
         )));
     }
     let status = found.state.and_then(|state| state.status);
-    let container = found.id.unwrap_or(name);
     Ok(match status {
         Some(Status::CREATED) => Existing::Created(container),
-        _ => Existing::Begun(pack(container, launch)?),
+        _ => Existing::Begun(handle.pack(launch.id).map_err(SubmitError::Ambiguous)?),
     })
-}
-
-fn is_ours(found: &ContainerInspectResponse, launch: &Launch) -> bool {
-    let labels = found
-        .config
-        .as_ref()
-        .and_then(|config| config.labels.as_ref());
-    let says = |label: &str, value: &str| {
-        labels
-            .and_then(|labels| labels.get(label))
-            .is_some_and(|said| said == value)
-    };
-    says(SERVER_LABEL, &launch.server_id) && says(LAUNCH_LABEL, &launch.id.to_string())
 }
 
 async fn start(docker: &Docker, container: &str, launch: &Launch) -> Result<(), SubmitError> {
