@@ -19,12 +19,16 @@ fail() {
     exit 1
 }
 
-# Is the engine that we started still there? A process that has ended may stay in the table until it is waited for.
-is_running() {
+# A process that has ended may stay in the table until it is waited for.
+lives() {
     local pid state
-    pid=$(cat "$folder/pid" 2>/dev/null) && [ -n "$pid" ] || return 1
+    pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] || return 1
     state=$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f1)
     [ -n "$state" ] && [ "$state" != Z ]
+}
+
+is_running() {
+    lives "$folder/pid"
 }
 
 wait_for() {
@@ -49,6 +53,8 @@ start() {
     mkdir -p "$folder"
     if ! is_running; then
         rm -f "$folder/docker.sock" "$folder/dockerd.pid"
+        # The engine takes one that has ended and was not waited for as alive, and waits for its answer.
+        lives "$folder/exec/containerd/containerd.pid" || rm -f "$folder/exec/containerd/containerd.pid"
         setsid dockerd --host "$DOCKER_HOST" --data-root "$folder/data" --exec-root "$folder/exec" \
             --pidfile "$folder/dockerd.pid" --iptables=false --ip6tables=false --ip-forward=false --bridge=none "$@" \
             >>"$folder/dockerd.log" 2>&1 </dev/null &
@@ -98,10 +104,16 @@ kill_engine() {
     is_running || return 0
     kill -KILL "$(cat "$folder/pid")"
     wait_for "the engine's end" stopped
+    # It is bound to the engine's life, but for a moment.
+    wait_for "the end of containerd" containerd_ended
 }
 
 stopped() {
     ! is_running
+}
+
+containerd_ended() {
+    ! lives "$folder/exec/containerd/containerd.pid"
 }
 
 stop() {

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 const CANARY: (&str, &str) = ("CANARY_TOKEN", "a token of the server's own");
 
 /// Runs the kit of `program` on the executor `local` of a file with this table.
-async fn conformance(program: &Path, table: &str) -> Value {
+pub(crate) async fn conformance(program: &Path, table: &str) -> Value {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let file = format!(
         "{}[executors.local]\n{table}\n{}",
@@ -51,7 +51,7 @@ async fn conformance(program: &Path, table: &str) -> Value {
 }
 
 /// The promises that came out so.
-fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
+pub(crate) fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
     let promises = report["promises"].as_array().expect("a list");
     let so = promises.iter().filter(|kept| kept["result"] == result);
     so.filter_map(|kept| kept["name"].as_str()).collect()

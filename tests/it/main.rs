@@ -17,6 +17,7 @@ mod demo;
 mod digits;
 mod doctor;
 mod emulator;
+mod engines;
 mod event_command;
 mod executor_conformance;
 mod full_disk;

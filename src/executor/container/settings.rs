@@ -237,19 +237,14 @@ fn registry(table: &mut Table, folder: &Path) -> Option<Registry> {
     let mut inner = table.table("registry")?;
     let server = inner.string("server");
     let username = inner.required_string("username");
-    let password = inner.table("password").and_then(|mut secret| {
-        let found = match (secret.string("env"), secret.string("file")) {
-            (Some(name), None) => Some(SecretRef::Env(name)),
-            (None, Some(path)) => Some(SecretRef::File(folder.join(path))),
-            _ => None,
-        };
-        inner.adopt(secret);
-        found
-    });
+    let password = match inner.value("password") {
+        Some(toml::Value::Table(secret)) => secret_in(&secret, folder),
+        _ => None,
+    };
     if password.is_none() {
         inner.mistake(
             "password",
-            "must be { env = \"NAME\" } or { file = \"PATH\" }",
+            "must be { env = \"NAME\" } or { file = \"PATH\" }, never the password itself",
         );
     }
     table.adopt(inner);
@@ -258,6 +253,15 @@ fn registry(table: &mut Table, folder: &Path) -> Option<Registry> {
         username: username?,
         password: password?,
     })
+}
+
+fn secret_in(table: &toml::Table, folder: &Path) -> Option<SecretRef> {
+    let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
+    match (text("env"), text("file"), table.len()) {
+        (Some(name), None, 1) => Some(SecretRef::Env(name.to_owned())),
+        (None, Some(path), 1) => Some(SecretRef::File(folder.join(path))),
+        _ => None,
+    }
 }
 
 fn image(table: &mut Table) -> Option<String> {

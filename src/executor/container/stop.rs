@@ -138,13 +138,10 @@ pub(super) async fn last_words(engine: &Engine, handle: &Handle) -> Option<Strin
     let handle = ContainerHandle::unpack(handle).ok()?;
     let docker = engine.connect().await.ok()?;
     let text = log(&docker, &handle.container).await;
-    let meaning = words::meaning(&text).map(|meaning| {
-        format!(
-            "\n{}: {meaning}",
-            text.lines().next_back().unwrap_or_default()
-        )
-    });
-    Some(text + &meaning.unwrap_or_default())
+    // The last line is what people are shown.
+    let last = text.lines().next_back().unwrap_or_default();
+    let meaning = words::meaning(&text).map(|meaning| format!("\n{meaning} ({last})"));
+    Some(text.clone() + &meaning.unwrap_or_default())
 }
 
 /// As far as it can be read.

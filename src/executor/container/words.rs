@@ -17,10 +17,10 @@ pub(super) fn is_final(text: &str) -> bool {
     FINAL.iter().any(|words| text.contains(words))
 }
 
-/// The engine's words, followed by what to do where that is known.
+/// The engine's words, after what they mean where that is known: long messages are cut at their end.
 pub(super) fn explained(text: &str) -> String {
     match meaning(text) {
-        Some(meaning) => format!("{text}: {meaning}"),
+        Some(meaning) => format!("{meaning} ({text})"),
         None => text.to_owned(),
     }
 }

@@ -1,0 +1,3 @@
+//! Engines as they really are, where they could be started.
+
+mod container;
