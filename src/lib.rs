@@ -109,6 +109,7 @@ pub mod job;
 pub mod job_dir;
 pub mod labelbox;
 pub mod meters;
+pub mod mirror;
 pub mod outbound;
 pub mod process;
 pub mod recording;

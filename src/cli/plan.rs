@@ -10,6 +10,8 @@ use crate::{
     executor::{Launch, Registry},
     job::{JobId, LaunchId},
     job_dir::JobDir,
+    mirror::MirrorAccess,
+    scheduler::Engine,
     server::build_engines,
 };
 
@@ -71,7 +73,7 @@ fn plan(config: &Config, slug: &str, registry: &Registry) -> Result<String, Stri
         let engine = engines
             .get(&entry.executor)
             .ok_or("its executor is missing")?;
-        let launch = launch(config, entry, &engine.kind);
+        let launch = launch(config, entry, engine);
         let planned = tokio::time::timeout(PATIENCE, engine.executor.plan(&launch)).await;
         let planned = planned.map_err(|_| "its engine does not answer".to_owned())?;
         planned.map_err(|error| format!("it would be refused: {error}"))
@@ -79,23 +81,39 @@ fn plan(config: &Config, slug: &str, registry: &Registry) -> Result<String, Stri
 }
 
 /// A launch as a server here would make it, without its secrets.
-fn launch(config: &Config, entry: &ModelEntry, kind: &str) -> Launch {
+fn launch(config: &Config, entry: &ModelEntry, engine: &Engine) -> Launch {
     let id = LaunchId {
         job: JobId::new(Timestamp::now()),
         attempt: 1,
     };
-    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook"));
+    let own = || std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook"));
+    let program = engine.executor.program().unwrap_or_else(own);
     let attempt_dir = JobDir::new(&config.server.jobs_dir, id.job).attempt(id.attempt);
     let attempt_dir = attempt_dir.path().to_owned();
-    Launch::new(id, (entry, kind), &program, attempt_dir, variables(entry))
+    let shares_files = engine.executor.shares_files();
+    let env = variables(entry, shares_files);
+    let launch = Launch::new(id, (entry, &engine.kind), &program, attempt_dir, env);
+    if shares_files {
+        return launch;
+    }
+    let url = config
+        .server
+        .jobs
+        .as_ref()
+        .and_then(|jobs| jobs.url.clone());
+    launch.mirrored(MirrorAccess {
+        url: url.unwrap_or_else(|| "[jobs_url]".to_owned()),
+        token: Secret::new(REDACTED),
+    })
 }
 
-fn variables(entry: &ModelEntry) -> BTreeMap<String, Secret> {
+/// Where files are not shared, secrets do not pass through the engine at all.
+fn variables(entry: &ModelEntry, shares_files: bool) -> BTreeMap<String, Secret> {
     let passed = entry.env_pass.iter();
     let passed = passed.map(|name| (name.clone(), Secret::new(REDACTED)));
-    let own = entry.env.iter().map(|(name, value)| match value {
-        EnvValue::Text(text) => (name.clone(), Secret::new(text.clone())),
-        EnvValue::Secret(_) => (name.clone(), Secret::new(REDACTED)),
+    let own = entry.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Text(text) => Some((name.clone(), Secret::new(text.clone()))),
+        EnvValue::Secret(_) => shares_files.then(|| (name.clone(), Secret::new(REDACTED))),
     });
     passed.chain(own).collect()
 }

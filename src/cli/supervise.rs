@@ -2,37 +2,75 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use crate::supervisor::{SuperviseError, become_command, supervise, supervise_with_sent_variables};
+use crate::{
+    config::SecretRef,
+    job::LaunchId,
+    mirror::TOKEN_VARIABLE,
+    supervisor::{
+        Mirrored, SuperviseError, become_command, supervise, supervise_mirrored,
+        take_sent_variables,
+    },
+};
 
 /// The arguments of `supervise`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The attempt's folder.
-    #[arg(long, value_name = "DIR")]
-    job_dir: PathBuf,
-    /// The variables come by standard input, in one line of JSON.
+    /// The attempt's folder, where the server's files are here, too.
+    #[arg(long, value_name = "DIR", required_unless_present = "mirror")]
+    job_dir: Option<PathBuf>,
+    /// The server's address for supervisors that have not its files.
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "launch",
+        conflicts_with = "job_dir"
+    )]
+    mirror: Option<String>,
+    /// The launch.
+    #[arg(long, value_name = "ID", requires = "mirror")]
+    launch: Option<LaunchId>,
+    /// The file that holds the launch's token; else it is in TRAINHOOK_MIRROR_TOKEN.
+    #[arg(long, value_name = "FILE", requires = "mirror")]
+    token_file: Option<PathBuf>,
+    /// The folder below which a job directory is made; else in TMPDIR, or the user's cache.
+    #[arg(long, value_name = "DIR", requires = "mirror")]
+    work_dir: Option<PathBuf>,
+    /// Variables that nobody may see come by standard input, as one line of JSON.
     #[arg(long)]
     env_stdin: bool,
 }
 
 impl Args {
     pub(super) fn run(self) -> ExitCode {
-        // The command gets paths that hold wherever it runs.
-        let job_dir = std::path::absolute(&self.job_dir).unwrap_or(self.job_dir);
-        let supervised = match self.env_stdin {
-            false => supervise(&job_dir),
-            true => Err(SuperviseError::Broken {
-                doing: "take over the variables",
-                source: supervise_with_sent_variables(&job_dir),
-            }),
-        };
-        match supervised {
+        match self.supervise() {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 eprintln!("{error}");
                 ExitCode::from(error.exit_code())
             }
         }
+    }
+
+    fn supervise(self) -> Result<u8, SuperviseError> {
+        if self.env_stdin {
+            return Err(take_sent_variables());
+        }
+        let (Some(url), Some(launch_id)) = (self.mirror, self.launch) else {
+            let job_dir = self.job_dir.unwrap_or_default();
+            // The command gets paths that hold wherever it runs.
+            return supervise(&std::path::absolute(&job_dir).unwrap_or(job_dir));
+        };
+        let token = self.token_file.map_or_else(
+            || SecretRef::Env(TOKEN_VARIABLE.to_owned()),
+            SecretRef::File,
+        );
+        let token = token.read().map_err(SuperviseError::Token)?;
+        supervise_mirrored(Mirrored {
+            url,
+            launch_id,
+            token,
+            work_dir: self.work_dir,
+        })
     }
 }
 

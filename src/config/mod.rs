@@ -73,6 +73,8 @@ pub struct ServerConfig {
     pub access: Access,
     /// Set if that listener speaks TLS itself.
     pub tls: Option<TlsFiles>,
+    /// Where supervisors on other machines reach us; none if there are none.
+    pub jobs: Option<JobsConfig>,
     /// The database; a local disk. Default `state`.
     pub state_dir: PathBuf,
     /// The job directories; may be a shared file system. Default `jobs`.
@@ -93,6 +95,21 @@ pub struct ServerConfig {
     pub shutdown_grace: Duration,
     /// Where people can see a job; a link `<dashboard_url>/jobs/<id>` goes into failure messages.
     pub dashboard_url: Option<String>,
+}
+
+/// The listener for supervisors that share no files with the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsConfig {
+    /// `jobs_listen`.
+    pub listen: SocketAddr,
+    /// `jobs_url`: how nodes reach it; without a slash at its end. Made of the address if it is not given.
+    pub url: Option<String>,
+    /// `[server.jobs_tls]`: set if it speaks TLS itself.
+    pub tls: Option<TlsFiles>,
+    /// What an attempt may leave in `out/`, in bytes. Default 20 GB.
+    pub max_output: u64,
+    /// What an attempt may tell in events, in bytes. Default 64 MiB.
+    pub max_events: u64,
 }
 
 /// `[server.tls]`: files in PEM, read again when they change.
@@ -188,6 +205,9 @@ pub struct ModelEntry {
     pub command: Vec<String>,
     /// Where the command runs; absolute.
     pub workdir: PathBuf,
+    /// Files and folders of the workdir that are copied at acceptance; then the command runs among the copies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// Set for the command.
     #[serde(default)]
     pub env: BTreeMap<String, EnvValue>,
@@ -274,6 +294,20 @@ pub struct Retry {
 }
 
 impl ModelEntry {
+    /// The secrets among its variables, read now; they are never stored.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn secrets(&self) -> Result<BTreeMap<String, Secret>, SecretError> {
+        let references = self.env.iter().filter_map(|(name, value)| match value {
+            EnvValue::Secret(reference) => Some((name, reference)),
+            EnvValue::Text(_) => None,
+        });
+        references
+            .map(|(name, reference)| Ok((name.clone(), reference.read()?)))
+            .collect()
+    }
+
     /// Between SIGTERM and SIGKILL.
     #[must_use]
     pub fn cancel_grace(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -160,6 +161,14 @@ impl Executor for Observed {
 
     fn keeps_ended(&self) -> bool {
         self.executor.keeps_ended()
+    }
+
+    fn shares_files(&self) -> bool {
+        self.executor.shares_files()
+    }
+
+    fn program(&self) -> Option<PathBuf> {
+        self.executor.program()
     }
 
     fn settle(&self) -> Duration {

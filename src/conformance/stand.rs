@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Complaint, Subject, observed::Notes};
 use crate::{
-    config::{self, Config, ExecutorEntry, ModelEntry, ServerConfig},
+    config::{self, Config, ExecutorEntry, JobsConfig, ModelEntry, ServerConfig},
     emulator::{Emulator, Options},
     executor::{Executor, Registry},
     job::{Handle, Job, JobId, Stop},
@@ -85,6 +85,7 @@ impl Stand {
         let mut config = settings(&state_dir, &emulator.graphql_url(), &entry)?;
         config.server = ServerConfig {
             jobs_dir: jobs_dir_in(&subject.config.server.jobs_dir),
+            jobs: jobs_listener(&subject.config).await?,
             ..config.server
         };
         let mut template = config.models.remove(0);
@@ -387,6 +388,17 @@ fn tables_of(
 /// Job directories must lie where the engine finds them: below those of the file, under a name that is no job's.
 fn jobs_dir_in(jobs_dir: &Path) -> PathBuf {
     jobs_dir.join(format!("conformance-{}", Uuid::new_v4().simple()))
+}
+
+/// Where supervisors that share no files find the server: at one address, also after a restart.
+async fn jobs_listener(config: &Config) -> std::io::Result<Option<JobsConfig>> {
+    let Some(mut jobs) = config.server.jobs.clone() else {
+        return Ok(None);
+    };
+    if jobs.listen.port() == 0 {
+        jobs.listen = TcpListener::bind(jobs.listen).await?.local_addr()?;
+    }
+    Ok(Some(jobs))
 }
 
 /// A server on ports of the kernel's choice, whose Labelbox is the emulator.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::{ModelEntry, Resources, Secret},
     job::LaunchId,
+    mirror::{MirrorAccess, TOKEN_VARIABLE},
 };
 
 /// One attempt, ready to be started.
@@ -23,12 +24,18 @@ pub struct Launch {
     pub server_id: String,
     /// The supervisor and its arguments; nothing else is ever run.
     pub argv: Vec<String>,
-    /// For the supervisor and the command, on top of the machine's own environment.
+    /// For the supervisor and the command, on top of the machine's own environment. With a mirror it holds the token
+    /// ([`mirror::TOKEN_VARIABLE`](crate::mirror::TOKEN_VARIABLE)) and none of the model's secrets: those are handed
+    /// to the winner of the claim.
     pub env: BTreeMap<String, Secret>,
-    /// The attempt's folder, `TRAINHOOK_JOB_DIR`.
+    /// The attempt's folder on the server; `TRAINHOOK_JOB_DIR` where files are shared.
     pub attempt_dir: PathBuf,
     /// Where its command runs, as the model's entry has it.
     pub workdir: PathBuf,
+    /// How the supervisor reaches that folder where files are not shared. `argv` and `env` say the same: an executor
+    /// needs it only if it brings the token to the supervisor in another way, such as in a file that
+    /// `--token-file` names.
+    pub mirror: Option<MirrorAccess>,
     /// What it needs.
     pub resources: Resources,
     /// The devices that are its own.
@@ -62,12 +69,26 @@ impl Launch {
             env,
             attempt_dir,
             workdir: entry.workdir.clone(),
+            mirror: None,
             resources: entry.resources.clone(),
             devices: Vec::new(),
             run_timeout: entry.run_timeout(),
             cancel_grace: entry.cancel_grace(),
             settings: entry.kinds.get(kind).cloned().unwrap_or_default(),
         }
+    }
+
+    /// The same launch where files are not shared: its supervisor reaches the folder over HTTP.
+    #[must_use]
+    pub fn mirrored(mut self, access: MirrorAccess) -> Self {
+        let (program, launch) = (self.argv.first().cloned(), self.id.to_string());
+        let words = ["supervise", "--mirror", &access.url, "--launch", &launch];
+        let words = words.map(str::to_owned);
+        self.argv = program.into_iter().chain(words).collect();
+        let token = access.token.clone();
+        self.env.insert(TOKEN_VARIABLE.to_owned(), token);
+        self.mirror = Some(access);
+        self
     }
 
     /// Its arguments and its variables, whose values are shown.

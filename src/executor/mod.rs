@@ -4,14 +4,17 @@
 //! exit record in the job directory decide (see [`crate::job::verdict`]). What an executor must do is
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
+mod call;
 pub mod container;
 mod fit;
 mod launch;
 pub mod local;
+pub mod program;
 mod registry;
+pub mod slurm;
 mod surroundings;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
@@ -95,6 +98,19 @@ pub trait Executor: Debug + Send + Sync {
     /// Whether the engine keeps what has ended until it is cleaned up: then every end is followed by a cleanup.
     fn keeps_ended(&self) -> bool {
         false
+    }
+
+    /// Whether the supervisors of this engine see the job directory at the server's own path. Where they do not, a launch
+    /// has a [`Launch::mirror`], and data, code, events, log, outputs and the exit record travel over HTTP; a
+    /// checkpoint does not travel.
+    fn shares_files(&self) -> bool {
+        true
+    }
+
+    /// Where a node has the program that supervises, the first word of `launch.argv`; none where it lies at the server's
+    /// own path.
+    fn program(&self) -> Option<PathBuf> {
+        None
     }
 
     /// How long an attempt's heartbeat may be silent once the engine calls it ended.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Executor, container, local};
+use super::{Executor, container, local, program, slurm};
 use crate::config::{ExecutorEntry, Mistake, Table};
 
 /// What an executor is built from, beside its table.
@@ -38,6 +38,8 @@ impl Default for Registry {
         }
         .with("container", container::build)
         .with("local", local::build)
+        .with("program", program::build)
+        .with("slurm", slurm::build)
     }
 }
 
@@ -94,7 +96,7 @@ impl Registry {
                 state_dir: &state_dir,
                 wake: wake(&name),
             };
-            match self.build_one(entry, &context) {
+            match self.build_entry(entry, &context) {
                 Ok(executor) => drop(executors.insert(entry.name.clone(), executor)),
                 Err(mut more) => mistakes.append(&mut more),
             }
@@ -107,25 +109,23 @@ impl Registry {
         }
     }
 
-    fn build_one(&self, entry: &mut ExecutorEntry, context: &BuildContext<'_>) -> Built {
-        let Some(build) = self.kinds.get(&entry.kind) else {
-            // Its other keys cannot be judged; a kind that is missing altogether was noted by the reader.
+    /// Builds one executor of a kind from its table.
+    ///
+    /// # Errors
+    /// All mistakes of the table, those for unknown keys included.
+    pub fn build_kind(&self, kind: &str, table: &mut Table, context: &BuildContext<'_>) -> Built {
+        let Some(build) = self.kinds.get(kind) else {
+            // Its other keys cannot be judged.
             let known: Vec<&str> = self.kinds.keys().map(String::as_str).collect();
-            let text = format!(
-                "there is no kind {:?}; those that exist: {}",
-                entry.kind,
-                known.join(", ")
+            let known = known.join(", ");
+            table.mistake(
+                "kind",
+                format!("there is no kind {kind:?}; those that exist: {known}"),
             );
-            entry.table.mistake("kind", text);
-            let found = entry.table.take_mistakes();
-            return Err(if entry.kind.is_empty() {
-                Vec::new()
-            } else {
-                found
-            });
+            return Err(table.take_mistakes());
         };
-        let built = build(&mut entry.table, context);
-        let mut mistakes = entry.table.finish();
+        let built = build(table, context);
+        let mut mistakes = table.finish();
         match built {
             Ok(executor) if mistakes.is_empty() => Ok(executor),
             Ok(_) => Err(mistakes),
@@ -134,5 +134,17 @@ impl Registry {
                 Err(mistakes)
             }
         }
+    }
+
+    fn build_entry(&self, entry: &mut ExecutorEntry, context: &BuildContext<'_>) -> Built {
+        let built = self.build_kind(&entry.kind, &mut entry.table, context);
+        // A kind that is missing altogether was noted by the reader.
+        built.map_err(|mistakes| {
+            if entry.kind.is_empty() {
+                Vec::new()
+            } else {
+                mistakes
+            }
+        })
     }
 }

@@ -13,7 +13,11 @@ use warp::{
 };
 
 use super::{answer, body::BodyError};
-use crate::{job::JobId, signature::SignatureError, store::StoreError};
+use crate::{
+    job::{JobId, LaunchId},
+    signature::SignatureError,
+    store::StoreError,
+};
 
 /// Why a request is refused. Its text is the `message` of the answer, so it never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,24 @@ pub enum ApiError {
     /// The admin token is missing or wrong.
     #[error("the admin token is missing or wrong: it stands in state_dir, in admin.token")]
     Unauthorized,
+    /// The token is missing, or not that of this launch.
+    #[error("the token is missing, or not the one of this launch")]
+    WrongToken,
+    /// The attempt does not count any longer.
+    #[error("launch {0} does not count any longer: end it")]
+    Revoked(LaunchId),
+    /// Another supervisor has claimed the attempt.
+    #[error("the attempt belongs to another supervisor")]
+    Claimed,
+    /// An attempt has sent more than it may.
+    #[error("{0}")]
+    OverQuota(String),
+    /// A range begins where there is nothing.
+    #[error("the file has {size} bytes: there is nothing behind its end")]
+    BehindTheEnd {
+        /// The file's length in bytes.
+        size: u64,
+    },
     /// The request comes from where it must not come from.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -99,7 +121,10 @@ impl ApiError {
             Self::NotFound | Self::NoSuch(_) | Self::UnknownModelType { .. } => {
                 StatusCode::NOT_FOUND
             }
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::Revoked(_) => StatusCode::GONE,
+            Self::OverQuota(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BehindTheEnd { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Forbidden(_) | Self::ForeignSender(_) => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -107,9 +132,10 @@ impl ApiError {
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyError::Broken) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::OtherModel { .. } | Self::AlreadyEnded(_) | Self::StillLive(_) => {
-                StatusCode::CONFLICT
-            }
+            Self::OtherModel { .. }
+            | Self::AlreadyEnded(_)
+            | Self::StillLive(_)
+            | Self::Claimed => StatusCode::CONFLICT,
             Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -121,7 +147,11 @@ impl ApiError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotFound | Self::NoSuch(_) => "not_found",
-            Self::Unauthorized => "unauthorized",
+            Self::Unauthorized | Self::WrongToken => "unauthorized",
+            Self::Revoked(_) => "revoked",
+            Self::Claimed => "claimed",
+            Self::OverQuota(_) => "over_quota",
+            Self::BehindTheEnd { .. } => "behind_the_end",
             Self::Forbidden(_) => "forbidden",
             Self::ForeignSender(_) => "foreign_sender",
             Self::NotJson => "not_json",
@@ -146,7 +176,10 @@ impl ApiError {
     /// The answer: `{"error": {"code", "message"}}`.
     #[must_use]
     pub fn into_response(self) -> Response {
-        let error = json!({"error": {"code": self.code(), "message": self.to_string()}});
+        let mut error = json!({"error": {"code": self.code(), "message": self.to_string()}});
+        if let Self::Revoked(launch_id) = self {
+            error["revoked"] = json!(launch_id);
+        }
         let response = answer::json(self.status(), &error);
         match self {
             Self::MethodNotAllowed { allow } => answer::with_header(response, ALLOW, allow),

@@ -9,6 +9,7 @@ mod connection;
 pub mod error;
 pub mod labelbox;
 pub mod listener;
+pub mod mirror;
 mod socket;
 pub mod tls;
 pub mod visits;

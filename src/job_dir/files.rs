@@ -4,11 +4,11 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::symlink,
+    os::{fd::OwnedFd, unix::fs::symlink},
     path::{Component, Path},
 };
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, fsync, mkdirat, openat, renameat};
 use serde::de::DeserializeOwned;
 
 /// Writes a file that is on disk when this returns.
@@ -74,9 +74,7 @@ pub fn open_untrusted(dir: &Path, name: &str) -> io::Result<Option<File>> {
     };
     let mut parts = Path::new(name).components().peekable();
     while let Some(part) = parts.next() {
-        let Component::Normal(part) = part else {
-            return Err(io::Error::other("a path that leaves its folder"));
-        };
+        let part = inner_name(part)?;
         let flags = match parts.peek() {
             Some(_) => directory | OFlags::NOFOLLOW,
             None => OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
@@ -117,4 +115,61 @@ pub fn read_json<T: DeserializeOwned>(dir: &Path, name: &str, limit: u64) -> io:
     serde_json::from_slice(&content)
         .map(Some)
         .map_err(|error| io::Error::other(format!("{name}: {error}")))
+}
+
+/// Opens a file below `dir` for reading and writing, and creates it and the folders before it if they are missing; no
+/// component of `name` may be a link, and it must be a regular file.
+///
+/// # Errors
+/// When it is anything else, or cannot be opened.
+pub fn create_untrusted(dir: &Path, name: &str) -> io::Result<File> {
+    let (folder, name) = create_parent(dir, name)?;
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other(
+            "there is something that is no regular file",
+        ));
+    }
+    Ok(file)
+}
+
+/// Moves the file `from` to `name` below `dir`, and makes that durable; folders that are missing are created, and no
+/// component of `name` may be a link.
+///
+/// # Errors
+/// As the file system says; then `from` is still there.
+pub fn move_untrusted(from: &Path, dir: &Path, name: &str) -> io::Result<()> {
+    let (folder, name) = create_parent(dir, name)?;
+    renameat(rustix::fs::CWD, from, &folder, name)?;
+    fsync(&folder)?;
+    Ok(())
+}
+
+/// The folder in which `name` lies below `dir`, and its last component.
+fn create_parent<'a>(dir: &Path, name: &'a str) -> io::Result<(OwnedFd, &'a OsStr)> {
+    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut folder = rustix::fs::open(dir, directory, Mode::empty())?;
+    let mut parts = Path::new(name).components().peekable();
+    while let Some(part) = parts.next() {
+        let part = inner_name(part)?;
+        if parts.peek().is_none() {
+            return Ok((folder, part));
+        }
+        match mkdirat(&folder, part, Mode::RWXU) {
+            Ok(()) => fsync(&folder)?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        folder = openat(&folder, part, directory | OFlags::NOFOLLOW, Mode::empty())?;
+    }
+    Err(io::Error::other("a path without a name"))
+}
+
+fn inner_name(part: Component<'_>) -> io::Result<&OsStr> {
+    match part {
+        Component::Normal(name) => Ok(name),
+        _ => Err(io::Error::other("a path that leaves its folder")),
+    }
 }

@@ -16,6 +16,19 @@ const ENTRIES_LIMIT: usize = 1000;
 /// Looks at the folder before giving up, when its parts are replaced while we read.
 const LOOKS: u32 = 4;
 
+/// A log is never bounded to less than this, in bytes.
+const LEAST_LIMIT: u64 = 4096;
+
+/// Parts kept besides the beginning.
+pub const LOG_PARTS_KEPT: usize = 2;
+
+/// How long the part that begins at `start` may become where the whole log is bounded to `limit` bytes: half of it for
+/// the beginning, a quarter for each of the newest parts.
+#[must_use]
+pub fn log_part_room(limit: u64, start: u64) -> u64 {
+    limit.max(LEAST_LIMIT) / if start == 0 { 2 } else { 4 }
+}
+
 /// Some bytes of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogChunk {
@@ -31,10 +44,10 @@ pub struct LogChunk {
 
 /// One file of the log.
 #[derive(Debug)]
-struct Part {
-    name: String,
-    start: u64,
-    end: u64,
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) start: u64,
+    pub(super) end: u64,
 }
 
 /// The name of the part that begins at `start`, relative to the attempt's folder.
@@ -131,7 +144,7 @@ impl AttemptDir {
     }
 
     /// The parts that hold something, in order, without overlaps.
-    fn log_parts(&self) -> io::Result<Vec<Part>> {
+    pub(super) fn log_parts(&self) -> io::Result<Vec<Part>> {
         let entries = match fs::read_dir(self.log_dir()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,

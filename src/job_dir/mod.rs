@@ -1,14 +1,16 @@
 //! The job directory: the contract between server, supervisor and training command.
 //!
 //! ```text
-//! jobs/<job>/            the job's: webhook.json, data/, server/
+//! jobs/<job>/            the job's: webhook.json, data/, code/, server/
 //! jobs/<job>/a<n>/       an attempt's, and its TRAINHOOK_JOB_DIR: out/, checkpoint/, log/, events.ndjson,
-//!                        claim.json, exit.json, cancel.json, heartbeat, supervisor.lock; data and webhook.json as links
+//!                        claim.json, exit.json, cancel.json, heartbeat, supervisor.lock; data, code and webhook.json as links
 //! ```
 //! Nothing in it is trusted: it was written by a training command. What the server reads back it
 //! reads through [`files`], which follows no link, takes regular files only and stops at a bound.
 
+mod append;
 mod claim;
+mod code;
 mod events;
 pub mod files;
 mod holder;
@@ -24,11 +26,13 @@ use std::{
 
 use crate::job::{JobId, LaunchId};
 
+pub use append::Appended;
 pub use claim::{Claim, ClaimOutcome, Claimant};
+pub use code::{CodeError, FileRecord, hash, hash_file, survey};
 pub use events::{EVENT_LINE_LIMIT, Event, EventBatch, Level};
 pub use holder::{HEARTBEAT_INTERVAL, Holder, Lock};
 pub use job_record::{JobRecord, LastAttempt};
-pub use log::{LogChunk, log_part_name};
+pub use log::{LOG_PARTS_KEPT, LogChunk, log_part_name, log_part_room};
 pub use records::{CancelRequest, ExitRecord, Limits, Request};
 
 /// The folder of one job.
@@ -44,6 +48,12 @@ impl JobDir {
         Self {
             path: jobs_dir.join(job.to_string()),
         }
+    }
+
+    /// Takes a folder for a job's; nothing is created.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The folder itself.
@@ -101,7 +111,8 @@ impl JobDir {
             fs::create_dir_all(folder)?;
         }
         self.move_checkpoint(attempt, &dir)?;
-        for name in ["data", "webhook.json"] {
+        let code = (!request.code.is_empty()).then_some("code");
+        for name in ["data", "webhook.json"].into_iter().chain(code) {
             files::link_once(&Path::new("..").join(name), &dir.path.join(name))?;
         }
         let text = serde_json::to_vec_pretty(request).map_err(io::Error::other)?;
@@ -163,6 +174,8 @@ paths! {
     log = "log/output.log",
     /// The exported data.
     data = "data",
+    /// The model's own files, where it has some.
+    code = "code",
     /// What the command leaves for us.
     out = "out",
     /// Survives attempts.

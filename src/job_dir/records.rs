@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AttemptDir, files};
+use super::{AttemptDir, code::FileRecord, files};
 use crate::{
     config::Resources,
     job::{Cause, JobId, LaunchId, ModelRunId},
@@ -46,8 +46,11 @@ pub struct Request {
     pub devices: Vec<u32>,
     /// Program and arguments, with their placeholders.
     pub command: Vec<String>,
-    /// Where the command runs.
+    /// Where the command runs: in `code`, if there are files of the model's own.
     pub workdir: PathBuf,
+    /// The model's own files as they were taken at acceptance, from `code/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<FileRecord>,
     /// How long, how much.
     pub limits: Limits,
 }
@@ -92,6 +95,9 @@ pub struct ExitRecord {
     /// The command left `out/retry`.
     #[serde(default)]
     pub wants_retry: bool,
+    /// Why what it left in `out/` did not reach the server, where that was refused for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs_refused: Option<String>,
     /// The reason in words, found in `out/failure`, an error file, or the log; one line, bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -110,7 +116,10 @@ impl ExitRecord {
     pub fn cause(&self) -> Option<Cause> {
         match (self.code, self.signal) {
             _ if self.run_timeout => Some(Cause::RunTimeout),
+            // A command that was never started did not ask for it: its supervisor did.
+            _ if self.start_error.is_some() && self.wants_retry => Some(Cause::Infra),
             _ if self.start_error.is_some() => Some(Cause::JobError),
+            (Some(0), None) if self.outputs_refused.is_some() => Some(Cause::JobError),
             (Some(0), None) => None,
             _ if self.out_of_memory => Some(Cause::OutOfMemory),
             (Some(EXIT_RETRY), _) => Some(Cause::Infra),
@@ -124,6 +133,10 @@ impl ExitRecord {
     pub fn describe(&self) -> String {
         match (&self.start_error, self.code, self.signal) {
             (Some(error), ..) => error.clone(),
+            (_, Some(0), None) if self.outputs_refused.is_some() => {
+                let why = self.outputs_refused.as_deref().unwrap_or_default();
+                format!("what it left could not be kept: {why}")
+            }
             (_, Some(code), _) => format!("exit code {code}"),
             (_, _, Some(signal)) => format!("killed by signal {signal}"),
             _ => "ended in an unknown way".to_owned(),

@@ -4,6 +4,7 @@
 mod attempt;
 mod engine_loop;
 mod finish;
+mod launch;
 mod leftovers;
 mod memory;
 mod polling;
@@ -21,6 +22,7 @@ use crate::{
     config::{Config, Current},
     disk::Room,
     executor::Executor,
+    mirror::MirrorKey,
     store::Store,
 };
 use engine_loop::EngineLoop;
@@ -49,6 +51,15 @@ pub struct Engine {
     pub wake: Arc<Notify>,
 }
 
+/// What attempts on engines that share no files are told of the server.
+#[derive(Debug, Clone)]
+pub struct Mirroring {
+    /// How nodes reach the jobs' listener.
+    pub url: String,
+    /// Makes the launches' tokens.
+    pub key: MirrorKey,
+}
+
 /// What every step needs to know of the server.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -58,6 +69,8 @@ pub struct Context {
     pub jobs_dir: PathBuf,
     /// The program that supervises; the first of a launch's arguments.
     pub program: PathBuf,
+    /// For engines that share no files with the server.
+    pub mirroring: Option<Mirroring>,
     /// This boot and this machine, for claims.
     pub boot_id: String,
     /// This machine.

@@ -1,6 +1,6 @@
 //! From a slot to the engine: the write-ahead launch id is committed, now the executor is called.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,10 +10,8 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    config::{EnvValue, Secret, SecretError},
     executor::{Found, Launch, SubmitError},
     job::{Cause, Change, Handle, Job, JobState},
-    job_dir::{JobDir, Limits, Request},
     store::StoreError,
 };
 
@@ -134,70 +132,5 @@ impl EngineLoop {
                 .await
             }
         }
-    }
-
-    /// Makes the attempt's folder and its launch.
-    async fn prepare(&self, job: &Job) -> Result<Launch, String> {
-        let env =
-            resolve_env(job).map_err(|error| format!("cannot read the model's env: {error}"))?;
-        let job_dir = JobDir::new(&self.context.jobs_dir, job.id);
-        let request = request_of(job);
-        let created = tokio::task::spawn_blocking(move || job_dir.create_attempt(&request)).await;
-        let created = created.map_err(|error| error.to_string())?;
-        let attempt_dir =
-            created.map_err(|error| format!("cannot write the job directory: {error}"))?;
-        let (entry, program) = (&job.entry, &self.context.program);
-        let attempt_dir = attempt_dir.path().to_owned();
-        let kind = &self.engine.kind;
-        let mut launch = Launch::new(job.launch_id(), (entry, kind), program, attempt_dir, env);
-        launch.devices.clone_from(&job.devices);
-        self.store().server_id().clone_into(&mut launch.server_id);
-        Ok(launch)
-    }
-}
-
-/// The model's `env` and `env_pass`, with secrets read now; they are never stored.
-fn resolve_env(job: &Job) -> Result<BTreeMap<String, Secret>, SecretError> {
-    let passed = job.entry.env_pass.iter();
-    let mut env: BTreeMap<String, Secret> = passed
-        .filter_map(|name| Some((name.clone(), Secret::new(std::env::var(name).ok()?))))
-        .collect();
-    for (name, value) in &job.entry.env {
-        let value = match value {
-            EnvValue::Text(text) => Secret::new(text.clone()),
-            EnvValue::Secret(reference) => reference.read()?,
-        };
-        env.insert(name.clone(), value);
-    }
-    Ok(env)
-}
-
-fn request_of(job: &Job) -> Request {
-    let entry = &job.entry;
-    let others = job.settled.as_ref().map(|settled| settled.others.clone());
-    Request {
-        protocol: job.protocol,
-        job_id: job.id,
-        launch_id: job.launch_id(),
-        attempt: job.attempt,
-        model: entry.slug.clone(),
-        model_type: entry.title.clone(),
-        model_id: job.model_id.clone(),
-        model_run_id: job.model_run_id.clone(),
-        params: job
-            .params()
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.as_json()))
-            .collect(),
-        labelbox_config: others.unwrap_or_default(),
-        resources: entry.resources.clone(),
-        devices: job.devices.clone(),
-        command: entry.command.clone(),
-        workdir: entry.workdir.clone(),
-        limits: Limits {
-            run_timeout_ms: entry.run_timeout_ms,
-            cancel_grace_ms: entry.cancel_grace_ms,
-            log_bytes: entry.log_limit,
-        },
     }
 }

@@ -22,6 +22,9 @@ pub struct ServerInfo {
     pub listen: SocketAddr,
     /// Where people reach it.
     pub admin: SocketAddr,
+    /// Where supervisors reach it, if they are heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<SocketAddr>,
     /// Its version.
     pub version: String,
 }
@@ -32,6 +35,7 @@ impl ServerInfo {
             pid: std::process::id(),
             listen: addresses.labelbox,
             admin: addresses.admin,
+            jobs: addresses.jobs,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

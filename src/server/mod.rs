@@ -23,6 +23,7 @@ use crate::{
         body::BodyLimits,
         labelbox::{Door, labelbox_routes},
         listener,
+        mirror::{Mirror, mirror_routes},
         tls::Tls,
         visits::Visits,
     },
@@ -55,7 +56,7 @@ pub struct Server {
     engines: BTreeMap<String, Engine>,
     scheduling: Context,
     listeners: Listeners,
-    tls: Option<Tls>,
+    tls: Certificates,
     token: AdminToken,
     prune: Arc<Notify>,
     restoration: Option<Restoration>,
@@ -63,10 +64,18 @@ pub struct Server {
     _server_file: ServerFile,
 }
 
+/// The certificates of the listeners that speak TLS themselves.
+#[derive(Debug, Default)]
+struct Certificates {
+    labelbox: Option<Tls>,
+    jobs: Option<Tls>,
+}
+
 #[derive(Debug)]
 struct Listeners {
     labelbox: TcpListener,
     admin: TcpListener,
+    jobs: Option<TcpListener>,
     addresses: Addresses,
 }
 
@@ -77,6 +86,8 @@ pub struct Addresses {
     pub labelbox: SocketAddr,
     /// For people and the command line.
     pub admin: SocketAddr,
+    /// For supervisors that share no files with the server, if they are heard.
+    pub jobs: Option<SocketAddr>,
 }
 
 impl Server {
@@ -89,7 +100,11 @@ impl Server {
     /// How Labelbox's listener is spoken to.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
+        if self.tls.labelbox.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 
     /// Its store.
@@ -146,17 +161,14 @@ impl Server {
         actors.spawn(transfer.run());
         let current = self.settings.config.clone();
         actors.spawn(Reporter::new(self.store.clone(), labelboxes, current).run());
-        let tls = self.tls.take();
-        let acceptor = tls.as_ref().map(Tls::acceptor);
-        actors.spawn(async move {
-            match tls {
-                Some(tls) => tls.watch().await,
-                None => std::future::pending().await,
-            }
-        });
+        let Certificates { labelbox, jobs } = std::mem::take(&mut self.tls);
+        let acceptors = [&labelbox, &jobs].map(|tls| tls.as_ref().map(Tls::acceptor));
+        for tls in [labelbox, jobs].into_iter().flatten() {
+            actors.spawn(tls.watch());
+        }
         let grace = config.server.shutdown_grace + SHUTDOWN_SLACK;
         let mut stopping = shutdown.clone();
-        let mut listening = self.listen(acceptor, shutdown);
+        let mut listening = self.listen(acceptors, shutdown);
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => {}
             // An actor never ends by itself; without it the server would promise what it cannot keep.
@@ -168,7 +180,11 @@ impl Server {
         }
     }
 
-    fn listen(self, tls: Option<TlsAcceptor>, shutdown: watch::Receiver<bool>) -> JoinSet<()> {
+    fn listen(
+        mut self,
+        [tls, jobs_tls]: [Option<TlsAcceptor>; 2],
+        shutdown: watch::Receiver<bool>,
+    ) -> JoinSet<()> {
         let config = self.settings.config.get();
         let server = &config.server;
         let limits = listener::Limits {
@@ -180,6 +196,14 @@ impl Server {
             size: server.max_body,
             time: server.body_timeout,
         };
+        let mut listening = JoinSet::new();
+        if let (Some(listener), Some(mirror)) = (self.listeners.jobs.take(), self.mirror()) {
+            let routes = mirror_routes(mirror, server.body_timeout);
+            let shutdown = shutdown.clone();
+            listening.spawn(listener::serve(
+                listener, jobs_tls, routes, limits, shutdown,
+            ));
+        }
         let intake = StoreIntake::boxed(self.store.clone(), self.settings.config.clone());
         let visits = Arc::<Visits>::default();
         let labelbox = labelbox_routes(Door {
@@ -206,7 +230,6 @@ impl Server {
             token: self.token,
         };
         let admin = admin_routes(admin, body);
-        let mut listening = JoinSet::new();
         listening.spawn(listener::serve(
             self.listeners.labelbox,
             tls,
@@ -220,6 +243,24 @@ impl Server {
             drop(server_file);
         });
         listening
+    }
+}
+
+impl Server {
+    /// What supervisors on other machines are served with, if they are heard.
+    fn mirror(&self) -> Option<Mirror> {
+        let config = self.settings.config.get();
+        let jobs = config.server.jobs.as_ref()?;
+        let bell = |(name, engine): (&String, &Engine)| (name.clone(), Arc::clone(&engine.wake));
+        Some(Mirror {
+            store: self.store.clone(),
+            jobs_dir: config.server.jobs_dir.clone(),
+            key: self.scheduling.mirroring.as_ref()?.key.clone(),
+            bells: self.engines.iter().map(bell).collect(),
+            room: self.scheduling.room.clone(),
+            max_output: jobs.max_output,
+            max_events: jobs.max_events,
+        })
     }
 }
 

@@ -80,6 +80,7 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         listen,
         admin_listen,
         tls,
+        jobs,
         state_dir,
         jobs_dir,
         max_body,

@@ -6,21 +6,22 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    Addresses, Listeners, Server,
+    Addresses, Certificates, Listeners, Server,
     admin_files::{ServerFile, ServerInfo, admin_token},
     restoration::Restoration,
     settings::Settings,
 };
 use crate::{
-    config::{Config, Current, ExecutorEntry, Mistake, SecretError},
+    config::{Config, Current, ExecutorEntry, Mistake, SecretError, TlsFiles},
     disk::Room,
     executor::{Executor, Registry, model_mistakes, never_fitting},
     http::{
         listener::{self, BindError},
         tls::{Tls, TlsError},
     },
+    mirror::MirrorKey,
     process,
-    scheduler::{Context, Engine},
+    scheduler::{Context, Engine, Mirroring},
     store::{OpenError, Store, StoreError},
 };
 
@@ -48,7 +49,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificate cannot be used.
-    #[error("server.tls: {0}")]
+    #[error("server.tls or server.jobs_tls: {0}")]
     Tls(#[from] TlsError),
     /// A folder or a file in it cannot be written.
     #[error("cannot write {path}: {source}")]
@@ -78,12 +79,14 @@ impl Server {
     ) -> Result<Self, StartError> {
         let engines = engines(&config, executors, registry.clone()).await?;
         let settings = Settings::new(config.clone())?;
-        let tls = match config.server.tls.clone() {
-            None => None,
-            Some(files) => {
-                let loaded = tokio::task::spawn_blocking(move || Tls::load(files)).await;
-                Some(loaded.map_err(|_| StoreError::Panicked)??)
-            }
+        let jobs_tls = config
+            .server
+            .jobs
+            .as_ref()
+            .and_then(|jobs| jobs.tls.clone());
+        let tls = Certificates {
+            labelbox: load(config.server.tls.clone()).await?,
+            jobs: load(jobs_tls).await?,
         };
         let listeners = listen(&config).await?;
         let state_dir = config.server.state_dir.clone();
@@ -103,10 +106,13 @@ impl Server {
         let restoration = Restoration::begin(&store, &jobs_dir).await?;
         let (state_dir, min_free) = (&config.server.state_dir, config.server.min_free);
         let room = Current::new(Room::look(state_dir, &jobs_dir, min_free));
+        let mirroring = mirroring(&config, &listeners.addresses)
+            .map_err(folder(config.server.state_dir.clone()))?;
         let scheduling = Context {
             store: store.clone(),
             room,
             jobs_dir,
+            mirroring,
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("trainhook")),
             boot_id: process::boot_id(),
             machine_id: process::machine_id(),
@@ -126,6 +132,12 @@ impl Server {
             _server_file: server_file,
         })
     }
+}
+
+async fn load(files: Option<TlsFiles>) -> Result<Option<Tls>, StartError> {
+    let Some(files) = files else { return Ok(None) };
+    let loaded = tokio::task::spawn_blocking(move || Tls::load(files)).await;
+    Ok(Some(loaded.map_err(|_| StoreError::Panicked)??))
 }
 
 /// The engines of the file; what is doubtful in it is told in the log.
@@ -187,18 +199,39 @@ pub fn build_engines(
     Ok(engines.collect())
 }
 
+/// What attempts elsewhere are told; none where nobody listens for them.
+fn mirroring(config: &Config, addresses: &Addresses) -> std::io::Result<Option<Mirroring>> {
+    let (Some(jobs), Some(address)) = (&config.server.jobs, addresses.jobs) else {
+        return Ok(None);
+    };
+    let scheme = if jobs.tls.is_some() { "https" } else { "http" };
+    let url = jobs.url.clone();
+    Ok(Some(Mirroring {
+        url: url.unwrap_or_else(|| format!("{scheme}://{address}")),
+        key: MirrorKey::load(&config.server.state_dir)?,
+    }))
+}
+
 async fn listen(config: &Config) -> Result<Listeners, StartError> {
     let labelbox = listener::bind(config.server.listen).await?;
     let admin = listener::bind(config.server.admin_listen).await?;
+    let jobs = match &config.server.jobs {
+        Some(jobs) => Some((listener::bind(jobs.listen).await?, jobs.listen)),
+        None => None,
+    };
     let address =
         |listener: &tokio::net::TcpListener, asked| listener.local_addr().unwrap_or(asked);
     let addresses = Addresses {
         labelbox: address(&labelbox, config.server.listen),
         admin: address(&admin, config.server.admin_listen),
+        jobs: jobs
+            .as_ref()
+            .map(|(listener, asked)| address(listener, *asked)),
     };
     Ok(Listeners {
         labelbox,
         admin,
+        jobs: jobs.map(|(listener, _)| listener),
         addresses,
     })
 }

@@ -1,6 +1,7 @@
 //! The command: found, filled in, and started through the stub.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io::{self, PipeReader},
     os::fd::OwnedFd,
@@ -11,23 +12,28 @@ use std::{
 use rustix::fs::{Access, access};
 use tokio::process::{Child, Command};
 
-use super::{environment, stub::STUB_COMMAND};
-use crate::job_dir::{AttemptDir, Request};
+use super::{Work, environment, stub::STUB_COMMAND};
+use crate::{config::Secret, mirror::TOKEN_VARIABLE};
 
 /// A command that can be started.
-#[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
+    env: &'a BTreeMap<String, Secret>,
     words: Vec<String>,
     workdir: PathBuf,
     variables: Vec<(String, OsString)>,
 }
 
-impl Prepared {
+impl<'a> Prepared<'a> {
     /// Fills the placeholders and looks whether program and workdir are there.
     ///
     /// # Errors
     /// What is wrong and what to do, for people.
-    pub(super) fn new(dir: &AttemptDir, request: &Request) -> Result<Self, String> {
+    pub(super) fn new(work: &'a Work<'_>) -> Result<Self, String> {
+        let Work { dir, request, env } = work;
+        let workdir = match request.code.is_empty() {
+            true => request.workdir.clone(),
+            false => dir.code(),
+        };
         let cannot_start = |why: String| {
             let program = request.command.first().map_or("", String::as_str);
             format!("cannot start `{program}`: {why}")
@@ -39,18 +45,19 @@ impl Prepared {
             .map(fill)
             .collect::<Result<_, _>>()
             .map_err(cannot_start)?;
-        if !request.workdir.is_dir() {
+        if !workdir.is_dir() {
             return Err(cannot_start(format!(
-                "its workdir {} is no folder on this machine",
-                request.workdir.display()
+                "its workdir {} is no folder on this machine: name what it needs in the model's files",
+                workdir.display()
             )));
         }
         let program = words
             .first()
             .ok_or_else(|| cannot_start("the command is empty".to_owned()))?;
-        find_program(program, &request.workdir).map_err(cannot_start)?;
+        find_program(program, &workdir).map_err(cannot_start)?;
         Ok(Self {
-            workdir: request.workdir.clone(),
+            env,
+            workdir,
             variables: environment::variables(dir, request),
             words,
         })
@@ -74,6 +81,8 @@ impl Prepared {
             .arg(std::process::id().to_string())
             .arg("--")
             .args(&self.words)
+            .env_remove(TOKEN_VARIABLE)
+            .envs(self.env.iter().map(|(name, value)| (name, value.expose())))
             .envs(self.variables)
             .current_dir(&self.workdir)
             .process_group(0)

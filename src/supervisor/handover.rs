@@ -4,12 +4,13 @@ use std::{
     collections::BTreeMap,
     io::{self, BufRead, Read},
     os::unix::process::CommandExt,
-    path::Path,
     process::{Command, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
 };
+
+use super::SuperviseError;
 
 /// They were sent before we were started.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,22 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// As much as a system takes at most for a program's variables, about.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Reads one line, a JSON object of names and values, and becomes the supervisor of `job_dir` with them. Answers only
-/// if that failed.
+/// The argument that asks for it.
+pub const ENV_ARGUMENT: &str = "--env-stdin";
+
+/// Reads one line, a JSON object of names and values, and becomes the same supervisor anew, with them and without the
+/// argument that asked for it. Answers only if that failed.
 #[must_use]
-pub fn supervise_with_sent_variables(job_dir: &Path) -> io::Error {
-    let variables = match receive() {
-        Ok(variables) => variables,
-        Err(error) => return error,
-    };
-    let own = Path::new("/proc/self/exe");
-    let name = std::env::args_os()
-        .next()
-        .unwrap_or_else(|| "trainhook".into());
-    Command::new(own)
+pub fn take_sent_variables() -> SuperviseError {
+    SuperviseError::broken("take over the variables")(match receive() {
+        Ok(variables) => become_anew(variables),
+        Err(error) => error,
+    })
+}
+
+fn become_anew(variables: BTreeMap<String, String>) -> io::Error {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "trainhook".into());
+    Command::new("/proc/self/exe")
         .arg0(name)
-        .args(["supervise", "--job-dir"])
-        .arg(job_dir)
+        .args(arguments.filter(|argument| argument != ENV_ARGUMENT))
         .envs(variables)
         .stdin(Stdio::null())
         .exec()

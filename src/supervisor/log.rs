@@ -13,10 +13,7 @@ use std::{
 use rustix::fs::OFlags;
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::job_dir::{AttemptDir, log_part_name};
-
-/// A log is never bounded to less than this, in bytes.
-const LEAST_LIMIT: u64 = 4096;
+use crate::job_dir::{AttemptDir, LOG_PARTS_KEPT, log_part_name, log_part_room};
 
 /// After a failed write, what comes within this is dropped without another try.
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
@@ -27,9 +24,6 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes read at once: what a pipe holds.
 const READ_SIZE: usize = 64 * 1024;
-
-/// Parts kept besides the beginning.
-const PARTS_KEPT: usize = 2;
 
 /// Writes the log's files: the beginning up to half of the limit, then parts of a quarter each, of
 /// which the newest two stay.
@@ -58,7 +52,7 @@ impl LogWriter {
     pub(super) fn create(dir: &AttemptDir, limit: u64) -> Self {
         let mut log = Self {
             dir: dir.clone(),
-            limit: limit.max(LEAST_LIMIT),
+            limit,
             total: 0,
             dropped: 0,
             open: None,
@@ -111,7 +105,7 @@ impl LogWriter {
     fn begin_part(&mut self) -> io::Result<OpenPart> {
         let path = self.dir.path().join(log_part_name(self.total));
         if self.total > 0 {
-            while self.parts.len() >= PARTS_KEPT {
+            while self.parts.len() >= LOG_PARTS_KEPT {
                 if let Some(oldest) = self.parts.pop_front() {
                     remove(&oldest)?;
                 }
@@ -128,7 +122,7 @@ impl LogWriter {
         }
         Ok(OpenPart {
             file,
-            room: self.limit / if self.total == 0 { 2 } else { 4 },
+            room: log_part_room(self.limit, self.total),
             path,
             is_empty: true,
         })

@@ -10,6 +10,7 @@ mod handover;
 mod heartbeat;
 mod log;
 mod memory;
+mod mirror;
 mod plain;
 mod reason;
 mod record;
@@ -18,7 +19,7 @@ mod stub;
 mod sweep;
 mod watch;
 
-use std::{io, path::Path, process::ExitStatus};
+use std::{collections::BTreeMap, io, path::Path, process::ExitStatus};
 
 use jiff::Timestamp;
 use rustix::{
@@ -26,15 +27,20 @@ use rustix::{
     process::{setsid, umask},
 };
 use tokio::runtime::{Builder, Runtime};
+use uuid::Uuid;
 
-use crate::job_dir::{AttemptDir, Request};
+use crate::{
+    config::{Secret, SecretError},
+    job_dir::{AttemptDir, ExitRecord, Request},
+};
 use command::Prepared;
 use memory::OomKills;
 use record::{End, RecordSlot};
 use seat::Seat;
 use watch::{Signals, StopCause};
 
-pub use handover::supervise_with_sent_variables;
+pub use handover::{ENV_ARGUMENT, take_sent_variables};
+pub use mirror::{Mirrored, supervise_mirrored};
 pub use stub::{STUB_COMMAND, become_command};
 
 /// Why a supervisor ran no command and left no record.
@@ -46,6 +52,9 @@ pub enum SuperviseError {
     /// Another supervisor, or the server's wish to give the attempt up, was first.
     #[error("the attempt is claimed already: {0}")]
     ClaimLost(String),
+    /// The launch's token is not here.
+    #[error("the launch's token cannot be read: {0}")]
+    Token(SecretError),
     /// This machine cannot do what a supervisor needs.
     #[error("cannot {doing}: {source}")]
     Broken {
@@ -63,7 +72,7 @@ impl SuperviseError {
         match self {
             Self::LockBusy => 91,
             Self::ClaimLost(_) => 92,
-            Self::Broken { .. } => 93,
+            Self::Broken { .. } | Self::Token(_) => 93,
         }
     }
 
@@ -84,21 +93,49 @@ pub fn supervise(job_dir: &Path) -> Result<u8, SuperviseError> {
     let request = dir
         .read_request()
         .map_err(SuperviseError::broken("read request.json"))?;
+    let (runtime, signals) = event_loop()?;
+    let lock = seat::wait_for_lock(&dir)?;
+    let seat = Seat::take(lock, &dir, request.launch_id, Uuid::new_v4())?;
+    let work = Work {
+        dir: &dir,
+        request: &request,
+        env: BTreeMap::new(),
+    };
+    let record = attend(&work, &seat, || run(&runtime, &work, signals))?;
+    // A file system that hangs must not keep us: the record is written, nothing else matters.
+    runtime.shutdown_background();
+    Ok(record::exit_code(&record))
+}
+
+/// What is to be done, and where.
+struct Work<'a> {
+    dir: &'a AttemptDir,
+    request: &'a Request,
+    /// For the command, beside the supervisor's own environment.
+    env: BTreeMap<String, Secret>,
+}
+
+/// Sees that the end is written down, whatever it is.
+fn attend(
+    work: &Work<'_>,
+    seat: &Seat,
+    live: impl FnOnce() -> End,
+) -> Result<ExitRecord, SuperviseError> {
+    let slot = RecordSlot::reserve(work.dir);
+    let started_at = Timestamp::now();
+    let record = live().into_record(work.dir, work.request, seat.instance(), started_at);
+    slot.write(work.dir, &record)
+        .map_err(SuperviseError::broken("write exit.json"))?;
+    Ok(record)
+}
+
+fn event_loop() -> Result<(Runtime, Signals), SuperviseError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(SuperviseError::broken("start the event loop"))?;
     let signals = Signals::listen(&runtime).map_err(SuperviseError::broken("listen to signals"))?;
-    let seat = Seat::take(&dir, request.launch_id)?;
-    let slot = RecordSlot::reserve(&dir);
-    let started_at = Timestamp::now();
-    let end = run(&runtime, &dir, &request, signals);
-    let record = end.into_record(&dir, &request, seat.instance(), started_at);
-    slot.write(&dir, &record)
-        .map_err(SuperviseError::broken("write exit.json"))?;
-    // A file system that hangs must not keep us: the record is written, nothing else matters.
-    runtime.shutdown_background();
-    Ok(record::exit_code(&record))
+    Ok((runtime, signals))
 }
 
 /// Out of the session of whoever started us, so that neither its terminal nor its end touches us.
@@ -117,13 +154,13 @@ fn isolate() -> io::Result<()> {
     Ok(())
 }
 
-fn run(runtime: &Runtime, dir: &AttemptDir, request: &Request, signals: Signals) -> End {
-    if matches!(dir.read_cancel(), Ok(Some(_))) {
+fn run(runtime: &Runtime, work: &Work<'_>, signals: Signals) -> End {
+    if matches!(work.dir.read_cancel(), Ok(Some(_))) {
         return End::NeverBegun;
     }
     let oom_kills = OomKills::now();
-    match Prepared::new(dir, request) {
-        Ok(prepared) => match runtime.block_on(live(dir, request, signals, prepared)) {
+    match Prepared::new(work) {
+        Ok(prepared) => match runtime.block_on(live(work, signals, prepared)) {
             Ok(ended) => End::Ended {
                 out_of_memory: ended.was_killed()
                     && !ended.killed_by_us
@@ -155,12 +192,8 @@ impl Lived {
 }
 
 /// From the start of the command until nothing of it is left.
-async fn live(
-    dir: &AttemptDir,
-    request: &Request,
-    signals: Signals,
-    prepared: Prepared,
-) -> Result<Lived, String> {
+async fn live(work: &Work<'_>, signals: Signals, prepared: Prepared<'_>) -> Result<Lived, String> {
+    let Work { dir, request, .. } = *work;
     let log = log::LogWriter::create(dir, request.limits.log_bytes);
     let (mut child, output) = prepared.spawn()?;
     let drained = log::drain(output, log);

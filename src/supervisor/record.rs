@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 use uuid::Uuid;
 
 use super::{reason::find_reason, watch::StopCause};
@@ -36,6 +37,10 @@ const SYNC_LIMIT: usize = 1000;
 pub(super) enum End {
     /// Nobody wanted it any more when its turn came.
     NeverBegun,
+    /// A signal came before its turn did: whoever sent it, it was not us.
+    Interrupted,
+    /// What it needs did not come from the server, and why.
+    NotFetched(String),
     /// It could not be started, and why.
     NotStarted(String),
     /// It ran.
@@ -64,6 +69,7 @@ impl End {
             run_timeout: false,
             out_of_memory: false,
             wants_retry: fs::symlink_metadata(dir.retry()).is_ok(),
+            outputs_refused: None,
             reason: None,
             started_at,
             ended_at: Timestamp::now(),
@@ -72,6 +78,14 @@ impl End {
             Self::NeverBegun => {
                 record.asked_to_stop = true;
                 record.reason = Some("asked to stop before it was started".to_owned());
+            }
+            Self::Interrupted => {
+                record.signal = Some(Signal::TERM.as_raw());
+                record.asked_to_stop = was_asked(dir, Some(StopCause::Signal));
+            }
+            Self::NotFetched(why) => {
+                record.start_error = Some(format!("its files could not be fetched: {why}"));
+                record.wants_retry = true;
             }
             Self::NotStarted(error) => record.start_error = Some(error),
             Self::Ended {

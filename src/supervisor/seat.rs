@@ -27,9 +27,13 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// Takes the lock and wins the claim, or answers why this supervisor must not run anything.
-    pub(super) fn take(dir: &AttemptDir, launch_id: LaunchId) -> Result<Self, SuperviseError> {
-        let mut lock = wait_for_lock(dir)?;
+    /// With the lock taken, wins the claim as `instance`, or answers why this supervisor must not run anything.
+    pub(super) fn take(
+        mut lock: Lock,
+        dir: &AttemptDir,
+        launch_id: LaunchId,
+        instance: Uuid,
+    ) -> Result<Self, SuperviseError> {
         // Whoever comes late leaves the name of the one who ran the command in the lock file.
         let winner = dir
             .read_claim()
@@ -37,7 +41,10 @@ impl Seat {
         if let Some(winner) = winner {
             return Err(lost(&winner));
         }
-        let holder = Holder::own(launch_id);
+        let holder = Holder {
+            instance,
+            ..Holder::own(launch_id)
+        };
         lock.name_holder(&holder)
             .map_err(SuperviseError::broken("write supervisor.lock"))?;
         let claim = Claim {
@@ -64,7 +71,8 @@ impl Seat {
     }
 }
 
-fn wait_for_lock(dir: &AttemptDir) -> Result<Lock, SuperviseError> {
+/// The lock of an attempt's folder; only one supervisor at a time is at work there.
+pub(super) fn wait_for_lock(dir: &AttemptDir) -> Result<Lock, SuperviseError> {
     let begun = Instant::now();
     loop {
         let lock = dir

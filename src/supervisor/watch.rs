@@ -47,7 +47,8 @@ impl Signals {
         })
     }
 
-    async fn received(&mut self) {
+    /// The next wish to stop.
+    pub(super) async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -113,7 +114,8 @@ async fn wish(dir: &AttemptDir, limits: &Limits, mut signals: Signals) -> (StopC
     }
 }
 
-async fn cancelled(dir: &AttemptDir) -> CancelRequest {
+/// Returns when the server wishes the command to stop.
+pub(super) async fn cancelled(dir: &AttemptDir) -> CancelRequest {
     let mut interval = interval(CANCEL_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

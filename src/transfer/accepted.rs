@@ -26,10 +26,7 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
         },
         Answer::Fine => match lay_out(transfer, &job).await? {
             Ok(()) => Change::Queue,
-            Err(error) => Change::Fail {
-                cause: Cause::Infra,
-                message: format!("cannot write the job directory: {error}"),
-            },
+            Err(change) => change,
         },
     };
     transfer.conclude(&job, vec![change]).await?;
@@ -63,16 +60,32 @@ async fn ask_labelbox(transfer: &Transfer, job: &Job) -> Answer {
     }
 }
 
-/// Puts the job directory on disk, with the body as Labelbox sent it.
-async fn lay_out(transfer: &Transfer, job: &Job) -> Result<std::io::Result<()>, StoreError> {
+/// Puts the job directory on disk, with the body as Labelbox sent it and the model's own files as they are now; or
+/// answers how the job fails.
+async fn lay_out(transfer: &Transfer, job: &Job) -> Result<Result<(), Change>, StoreError> {
     let store = &transfer.context.store;
     let webhook = store.webhook(job.id).await?;
     let dir = JobDir::new(&transfer.context.jobs_dir, job.id);
     let record = JobRecord::of(job, store.server_id());
+    let (workdir, files) = (job.entry.workdir.clone(), job.entry.files.clone());
     let create = move || {
-        dir.create(&webhook)
+        let created = dir.create(&webhook);
+        created
             .and_then(|()| dir.write_record(&record))
+            .map_err(unwritable)?;
+        dir.take_code(&workdir, &files)
+            .map_err(|error| Change::Fail {
+                cause: Cause::Preflight,
+                message: format!("the model's files cannot be copied: {error}"),
+            })
     };
     let created = tokio::task::spawn_blocking(create).await;
-    Ok(created.unwrap_or_else(|error| Err(std::io::Error::other(error))))
+    Ok(created.unwrap_or_else(|error| Err(unwritable(std::io::Error::other(error)))))
+}
+
+fn unwritable(error: std::io::Error) -> Change {
+    Change::Fail {
+        cause: Cause::Infra,
+        message: format!("cannot write the job directory: {error}"),
+    }
 }

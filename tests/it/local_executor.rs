@@ -33,6 +33,7 @@ fn launch(attempt: &Attempt) -> Launch {
         env: BTreeMap::new(),
         attempt_dir: dir.path().to_owned(),
         workdir: attempt.request.workdir.clone(),
+        mirror: None,
         resources: attempt.request.resources.clone(),
         devices: attempt.request.devices.clone(),
         run_timeout: None,

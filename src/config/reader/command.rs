@@ -1,11 +1,17 @@
 //! What a model runs: its command, the parameters in it, the variables around it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{is_env_name, secret_in};
-use crate::config::{
-    EnvValue, Params, Table,
-    table::{Content, Value},
+use crate::{
+    config::{
+        EnvValue, Params, Table,
+        table::{Content, Value},
+    },
+    job_dir::{CodeError, survey},
 };
 
 pub(super) fn command(table: &mut Table, params: &Params) -> Vec<String> {
@@ -113,4 +119,20 @@ pub(super) fn env_pass(table: &mut Table) -> Vec<String> {
         );
     }
     names
+}
+
+/// What of the workdir travels with a job; all of it must be there now.
+pub(super) fn files(table: &mut Table, workdir: &Path) -> Vec<PathBuf> {
+    let entries = table.strings("files").unwrap_or_default();
+    let entries: Vec<PathBuf> = entries.into_iter().map(PathBuf::from).collect();
+    for entry in &entries {
+        if let Err(error) = survey(workdir, std::slice::from_ref(entry)) {
+            table.mistake("files", error.to_string());
+        }
+    }
+    match survey(workdir, &entries) {
+        Err(error @ CodeError::TooMuch) => table.mistake("files", error.to_string()),
+        _ => {}
+    }
+    entries
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
     Found,
-    command::{command, env, env_pass},
+    command::{command, env, env_pass, files},
     data::{export, predictions, preflight},
     milliseconds, named_tables,
     params::params,
@@ -93,14 +93,15 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &[ExecutorEntry]
         .unwrap_or(Some(UPLOAD_TIMEOUT));
     let run_timeout = table.limit("run_timeout").unwrap_or(Some(RUN_TIMEOUT));
     let queue_timeout = table.limit("queue_timeout").unwrap_or(Some(QUEUE_TIMEOUT));
+    let workdir = table.string("workdir");
+    let workdir = workdir.map_or_else(|| base.to_owned(), |workdir| base.join(workdir));
     ModelEntry {
+        files: files(table, &workdir),
         slug: slug.to_owned(),
         title: title(slug, table),
         executor: executor(table, executors),
         command: command(table, &params),
-        workdir: table
-            .string("workdir")
-            .map_or_else(|| base.to_owned(), |workdir| base.join(workdir)),
+        workdir,
         env: env(table, base),
         env_pass: env_pass(table),
         params,

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use ipnet::IpNet;
 
 use crate::config::{
-    Access, ReportingConfig, RetentionConfig, ServerConfig, Table, TlsFiles, access::parse_nets,
+    Access, JobsConfig, ReportingConfig, RetentionConfig, ServerConfig, Table, TlsFiles,
+    access::parse_nets,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,7 +19,8 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         allow: nets(&mut table, "allow"),
         trusted_proxies: nets(&mut table, "trusted_proxies").unwrap_or_default(),
     };
-    let tls = tls(&mut table, base);
+    let tls = tls(&mut table, "tls", base);
+    let jobs = jobs(&mut table, base, [listen, admin_listen]);
     let plain_http = table.boolean("plain_http").unwrap_or(false);
     if !listen.ip().is_loopback() && !plain_http && tls.is_none() {
         table.mistake(
@@ -53,6 +55,7 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         admin_listen,
         access,
         tls,
+        jobs,
         state_dir,
         jobs_dir,
         min_free: table.size("min_free").unwrap_or(200_000_000),
@@ -93,14 +96,70 @@ fn nets(table: &mut Table, key: &str) -> Option<Vec<IpNet>> {
     Some(nets)
 }
 
-fn tls(table: &mut Table, base: &Path) -> Option<TlsFiles> {
-    let mut given = table.table("tls")?;
+/// The keys of the jobs' listener; none if there is none.
+fn jobs(table: &mut Table, base: &Path, others: [SocketAddr; 2]) -> Option<JobsConfig> {
+    let url = table.string("jobs_url");
+    let tls = tls(table, "jobs_tls", base);
+    let plain_http = table.boolean("jobs_plain_http").unwrap_or(false);
+    let (max_output, max_events) = (table.size("max_output"), table.size("max_events"));
+    if !table.has("jobs_listen") {
+        if url.is_some() || tls.is_some() {
+            table.mistake(
+                "jobs_listen",
+                "is missing: write the address on which supervisors are heard, such as \"0.0.0.0:8082\"",
+            );
+        }
+        return None;
+    }
+    let listen = address(table, "jobs_listen", 8082);
+    if !listen.ip().is_loopback() && !plain_http && tls.is_none() {
+        table.mistake(
+            "jobs_listen",
+            "is reachable from other machines by plain HTTP: give certificates in [server.jobs_tls], or write \
+             jobs_plain_http = true if its network is trusted",
+        );
+    }
+    if others.contains(&listen) && listen.port() != 0 {
+        table.mistake(
+            "jobs_listen",
+            "is the address of another listener: choose another port",
+        );
+    }
+    let url = url.map(|url| url.trim_end_matches('/').to_owned());
+    check_jobs_url(table, url.as_deref(), listen);
+    Some(JobsConfig {
+        listen,
+        url,
+        tls,
+        max_output: max_output.unwrap_or(20_000_000_000),
+        max_events: max_events.unwrap_or(64 << 20),
+    })
+}
+
+fn check_jobs_url(table: &mut Table, url: Option<&str>, listen: SocketAddr) {
+    let parsed = url.map(reqwest::Url::parse);
+    match parsed {
+        None if listen.ip().is_unspecified() => table.mistake(
+            "jobs_url",
+            "is missing: write how nodes reach jobs_listen, such as \"http://trainhook.internal:8082\"",
+        ),
+        Some(Ok(url)) if ["http", "https"].contains(&url.scheme()) && url.query().is_none() => {}
+        None => {}
+        Some(_) => table.mistake(
+            "jobs_url",
+            "must be an http:// or https:// address, such as \"http://trainhook.internal:8082\"",
+        ),
+    }
+}
+
+fn tls(table: &mut Table, key: &str, base: &Path) -> Option<TlsFiles> {
+    let mut given = table.table(key)?;
     let cert = given.required_string("cert");
-    let key = given.required_string("key");
+    let private_key = given.required_string("key");
     table.adopt(given);
     Some(TlsFiles {
         cert: base.join(cert?),
-        key: base.join(key?),
+        key: base.join(private_key?),
     })
 }
 

@@ -235,7 +235,7 @@ impl Table {
     }
 
     /// Whether the key stood in the table, taken or not.
-    pub(super) fn was_given(&self, key: &str) -> bool {
+    pub(crate) fn was_given(&self, key: &str) -> bool {
         self.has(key) || self.taken.contains_key(key)
     }
 

@@ -19,9 +19,6 @@ use crate::{
 /// write its record.
 pub(super) const SUPERVISOR_GRACE: u64 = 15;
 
-/// Tells the supervisor that its variables come by standard input, where nobody who inspects the container sees them.
-const ENV_ARGUMENT: &str = "--env-stdin";
-
 /// A container that can be asked for.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -135,9 +132,21 @@ impl Settings {
         Ok(config)
     }
 
+    fn mounts(&self, container: &Container, launch: &Launch) -> Result<Vec<Mount>, String> {
+        let mut all = Vec::new();
+        if self.shares_files {
+            all = self.job_mounts(container, launch)?;
+        }
+        if self.supervisor == Supervisor::Sent {
+            all.push(Mount::program(&self.sent_program(launch)?));
+        }
+        all.extend(container.mounts.iter().cloned());
+        Ok(all)
+    }
+
     /// The attempt's own folder to write, the job's data and code to read; not what the server keeps beside them, nor
     /// other attempts.
-    fn mounts(&self, container: &Container, launch: &Launch) -> Result<Vec<Mount>, String> {
+    fn job_mounts(&self, container: &Container, launch: &Launch) -> Result<Vec<Mount>, String> {
         let attempt = absolute(&launch.attempt_dir)?;
         let job = attempt
             .parent()
@@ -145,12 +154,8 @@ impl Settings {
         let jobs = job.parent().ok_or("the job's folder has no parent")?;
         let mut all = vec![Mount::in_place(&attempt, Access::ReadWrite)];
         let given = ["data", "code", "webhook.json"].map(|name| job.join(name));
-        all.extend(
-            given
-                .iter()
-                .filter(|path| path.exists())
-                .map(|path| Mount::in_place(path, Access::Read)),
-        );
+        let given = given.iter().filter(|path| path.exists());
+        all.extend(given.map(|path| Mount::in_place(path, Access::Read)));
         if container.workdir.is_none() {
             // The request knows better, where there is one: code may have been copied.
             let request = AttemptDir::at(attempt.clone()).read_request();
@@ -160,10 +165,6 @@ impl Settings {
                 all.extend(mounts::workdir(&workdir, &[&self.state_dir, jobs])?);
             }
         }
-        if self.supervisor == Supervisor::Sent {
-            all.push(Mount::program(&self.sent_program(launch)?));
-        }
-        all.extend(container.mounts.iter().cloned());
         Ok(all)
     }
 
@@ -194,7 +195,8 @@ impl Settings {
         };
         let mut arguments = arguments.to_vec();
         if !launch.env.is_empty() {
-            arguments.push(ENV_ARGUMENT.to_owned());
+            // Where nobody who inspects the container sees them.
+            arguments.push("--env-stdin".to_owned());
         }
         Ok((program, arguments))
     }

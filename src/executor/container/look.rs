@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use super::{
     engine::{Engine, Fault},
     handle::{ContainerHandle, SERVER_LABEL},
+    settings::Settings,
     words,
 };
 use crate::{
@@ -31,7 +32,7 @@ type Listed = HashMap<String, ContainerSummary>;
 
 /// One answer for each handle.
 pub(super) async fn observe(
-    engine: &Engine,
+    settings: &Settings,
     handles: &[Handle],
 ) -> Vec<Result<Observation, QueryError>> {
     let handles: Vec<_> = handles.iter().map(ContainerHandle::unpack).collect();
@@ -40,14 +41,14 @@ pub(super) async fn observe(
         .flatten()
         .map(|handle| handle.server.as_str())
         .collect();
-    let (docker, listed) = match list(engine, &servers).await {
+    let (docker, listed) = match list(&settings.engine, &servers).await {
         Ok(answer) => answer,
         Err(fault) => return handles.iter().map(|_| Err(fault.clone().into())).collect(),
     };
     let looks = handles.into_iter().map(|handle| async {
         let handle = handle?;
         let observed = look(&docker, &listed, &handle).await?;
-        Ok(if engine.is_of_this_machine() {
+        Ok(if settings.locks_hold() {
             weigh(observed, handle).await?
         } else {
             observed

@@ -89,7 +89,7 @@ impl Executor for ContainerExecutor {
 
     async fn observe(&self, handles: &[Handle]) -> Vec<Result<Observation, QueryError>> {
         self.listen();
-        look::observe(&self.settings.engine, handles).await
+        look::observe(&self.settings, handles).await
     }
 
     async fn cancel(&self, handle: &Handle, grace: Duration) -> Result<CancelOutcome, QueryError> {
@@ -127,15 +127,18 @@ impl Executor for ContainerExecutor {
         Some(self.settings.gpus.clone())
     }
 
+    fn shares_files(&self) -> bool {
+        self.settings.shares_files
+    }
+
     fn keeps_ended(&self) -> bool {
         true
     }
 
     fn settle(&self) -> Duration {
-        if self.settings.engine.is_of_this_machine() {
-            Duration::ZERO
-        } else {
-            SETTLE
+        match self.settings.locks_hold() {
+            true => Duration::ZERO,
+            false => SETTLE,
         }
     }
 

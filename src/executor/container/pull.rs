@@ -16,6 +16,9 @@ use crate::{config::SecretRef, executor::SubmitError};
 /// A submit waits this long for an image, then its job says that it waits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Results are kept for those who ordered them; so many at most.
+const ENTRY_LIMIT: usize = 64;
+
 /// Words with which engines and registries say that an image will not come, however often it is asked for.
 const FINAL_WORDS: [&str; 6] = [
     "manifest unknown",
@@ -91,6 +94,10 @@ impl Pulls {
         let mut entries = self.entries();
         if let Some(progress) = entries.get(key) {
             return progress.clone();
+        }
+        if entries.len() >= ENTRY_LIMIT {
+            // Of jobs that did not come back for theirs; whoever does has it fetched again.
+            entries.retain(|_, progress| !matches!(*progress.borrow(), Progress::Ended(_)));
         }
         let (sender, receiver) = watch::channel(Progress::Coming("begun".to_owned()));
         entries.insert(key.to_owned(), receiver.clone());

@@ -30,6 +30,8 @@ const OURS: [&str; 5] = ["Entrypoint", "Cmd", "Labels", "User", "OpenStdin"];
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) engine: Engine,
+    /// Whether the engine's machine has the job directories at our own paths; else they travel over HTTP.
+    pub(super) shares_files: bool,
     pub(super) user: User,
     pub(super) pull: Pull,
     pub(super) pull_timeout: Duration,
@@ -78,7 +80,8 @@ pub(super) struct User {
 impl Settings {
     /// Takes its keys out of the table, and notes what is wrong with them.
     pub(super) fn take(table: &mut Table, folder: &Path, state_dir: &Path) -> Option<Self> {
-        let user = user(table);
+        let shares_files = table.boolean("shared_files").unwrap_or(true);
+        let user = user(table, shares_files);
         let pull_timeout = table.duration("pull_timeout").unwrap_or(PULL_TIMEOUT);
         let gpus = gpus_from(table.value("gpus")).map_err(|text| table.mistake("gpus", text));
         let engine = engine(table);
@@ -89,6 +92,7 @@ impl Settings {
             registry: registry(table, folder),
             runtime: table.string("runtime"),
             container: Container::take(table, folder),
+            shares_files,
             engine: engine?,
             user,
             pull,
@@ -99,6 +103,21 @@ impl Settings {
             folder: folder.to_owned(),
             state_dir: state_dir.to_owned(),
         })
+    }
+}
+
+impl Settings {
+    /// Whether a lock in a job directory that is free says that nobody runs: its containers run under our own kernel.
+    pub(super) fn locks_hold(&self) -> bool {
+        self.shares_files && self.engine.is_of_this_machine()
+    }
+
+    /// To whom the files of a job belong while it runs.
+    pub(super) fn handed_to(&self) -> User {
+        match self.shares_files {
+            true => self.user,
+            false => User::own(),
+        }
     }
 }
 
@@ -203,7 +222,7 @@ fn engine(table: &mut Table) -> Option<Engine> {
     parsed.map_err(|text| table.mistake(key, text)).ok()
 }
 
-fn user(table: &mut Table) -> User {
+fn user(table: &mut Table, shares_files: bool) -> User {
     let own = User::own();
     let Some(text) = table.string("user") else {
         return own;
@@ -215,7 +234,7 @@ fn user(table: &mut Table) -> User {
         );
         own
     });
-    if user != own && own.uid != 0 {
+    if shares_files && user != own && own.uid != 0 {
         table.mistake("user", format!("may only be {own} unless the server runs as root: nobody else can hand job directories over"));
     }
     user

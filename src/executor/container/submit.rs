@@ -32,49 +32,51 @@ impl ContainerExecutor {
             self.fetch(&format!("{} {}", plan.image, launch.id), &plan.image)
                 .await?;
         }
-        let docker = self
-            .settings
-            .engine
-            .connect()
-            .await
-            .map_err(|fault| SubmitError::Transient(fault.to_string()))?;
-        let body = as_body(plan.body.clone()).map_err(SubmitError::Rejected)?;
-        let name = launch.id.to_string();
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let created = docker
-            .create_container(Some(options), body)
-            .await
-            .map_err(Fault::from);
-        let container = match created {
-            Ok(created) => created.id,
-            Err(fault) if fault.is_taken_name() => match existing(&docker, launch).await? {
-                Existing::Created(container) => container,
-                Existing::Begun(handle) => return Ok(handle),
-            },
-            Err(fault) if fault.is_absence() => {
-                return Err(self.without_image(&plan.image, fault).await);
-            }
-            Err(fault) => return Err(fault.of_submit()),
+        let mut made = self.make(launch, &plan).await;
+        if let Err(Unmade::NoImage(why)) = &made {
+            self.fetch_missing(&plan.image, why).await?;
+            made = self.make(launch, &plan).await;
+        }
+        let (docker, container) = match made {
+            Ok(made) => made,
+            Err(Unmade::Begun(handle)) => return Ok(handle),
+            Err(Unmade::NoImage(why)) => return Err(SubmitError::Transient(why)),
+            Err(Unmade::Failed(error)) => return Err(error),
         };
         self.hand_over(launch, &plan).await?;
         start(&docker, &container, launch).await?;
         pack(container, launch)
     }
 
-    /// The image is missing: it is fetched if it may be, and the launch is submitted again.
-    async fn without_image(&self, image: &str, fault: Fault) -> SubmitError {
-        let Fault::Refused { message, .. } = &fault else {
-            return fault.of_submit();
-        };
+    /// Makes the container, or finds the one that an earlier submit has made.
+    async fn make(&self, launch: &Launch, plan: &Plan) -> Result<(Docker, String), Unmade> {
+        let connected = self.settings.engine.connect().await;
+        let docker = connected.map_err(|fault| SubmitError::Transient(fault.to_string()))?;
+        let body = as_body(plan.body.clone()).map_err(SubmitError::Rejected)?;
+        let name = launch.id.to_string();
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let created = docker.create_container(Some(options), body).await;
+        match created.map_err(Fault::from) {
+            Ok(created) => Ok((docker, created.id)),
+            Err(fault) if fault.is_taken_name() => match existing(&docker, launch).await? {
+                Existing::Created(container) => Ok((docker, container)),
+                Existing::Begun(handle) => Err(Unmade::Begun(handle)),
+            },
+            Err(fault) if fault.is_absence() && fault.to_string().contains("image") => {
+                Err(Unmade::NoImage(fault.to_string()))
+            }
+            Err(fault) => Err(fault.of_submit().into()),
+        }
+    }
+
+    /// The image is missing: it is fetched if it may be.
+    async fn fetch_missing(&self, image: &str, why: &str) -> Result<(), SubmitError> {
         if self.settings.pull == Pull::Never {
-            return SubmitError::Rejected(format!(
-                "image {image} is not on the engine ({message}): bring it there, or set pull = \"missing\""
-            ));
+            return Err(SubmitError::Rejected(format!(
+                "image {image} is not on the engine: bring it there, or set pull = \"missing\" ({why})"
+            )));
         }
-        match self.fetch(image, image).await {
-            Ok(()) => SubmitError::Transient(format!("image {image} has come")),
-            Err(error) => error,
-        }
+        self.fetch(image, image).await
     }
 
     async fn fetch(&self, key: &str, image: &str) -> Result<(), SubmitError> {
@@ -98,7 +100,7 @@ impl ContainerExecutor {
         let (attempt_dir, workdir, user) = (
             launch.attempt_dir.clone(),
             plan.workdir.clone(),
-            self.settings.user,
+            self.settings.handed_to(),
         );
         let handed =
             tokio::task::spawn_blocking(move || handover::hand_over(&attempt_dir, workdir, user))
@@ -131,6 +133,20 @@ impl ContainerExecutor {
             Err(SubmitError::Transient(_)) => Ok(Found::Absent),
             Err(error) => Err(QueryError(error.to_string())),
         }
+    }
+}
+
+/// Why no container was made.
+enum Unmade {
+    /// There is one, and it has been started.
+    Begun(Handle),
+    NoImage(String),
+    Failed(SubmitError),
+}
+
+impl From<SubmitError> for Unmade {
+    fn from(error: SubmitError) -> Self {
+        Self::Failed(error)
     }
 }
 

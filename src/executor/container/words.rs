@@ -1,7 +1,8 @@
 //! What engines say when a container does not start, and what it means.
 
 /// Words of engines after which the same container can never start.
-const FINAL: [&str; 8] = [
+const FINAL: [&str; 9] = [
+    "not found",
     "no such file or directory",
     "executable file not found",
     "exec format error",

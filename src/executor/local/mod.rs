@@ -18,6 +18,7 @@ use crate::{
     config::Table,
     job::{Handle, Observation, Phase},
     job_dir::{AttemptDir, files},
+    mirror::home_of,
 };
 pub use gpus::gpus_from;
 use handle::LocalHandle;
@@ -26,16 +27,18 @@ use watch::Watchers;
 /// Bytes shown of what a supervisor had to say.
 const ENGINE_LOG_LIMIT: u64 = 64 * 1024;
 
-/// Builds it from its table: `gpus = "auto"` or `[0, 1]`. May ask the driver and wait for it.
+/// Builds it from its table: `gpus = "auto"` or `[0, 1]`, and `mirror = "DIR"`. May ask the driver and wait for it.
 ///
 /// # Errors
 /// What is wrong with the table.
 pub fn build(table: &mut Table, context: &BuildContext<'_>) -> Built {
+    let node = table.string("mirror");
+    let node = node.map(|folder| std::path::absolute(&folder).unwrap_or_else(|_| folder.into()));
     match gpus_from(table.value("gpus")) {
-        Ok(gpus) => Ok(Arc::new(LocalExecutor::new(
-            gpus,
-            Arc::clone(&context.wake),
-        ))),
+        Ok(gpus) => {
+            let executor = LocalExecutor::new(gpus, Arc::clone(&context.wake));
+            Ok(Arc::new(LocalExecutor { node, ..executor }))
+        }
         Err(text) => {
             table.mistake("gpus", text);
             Err(Vec::new())
@@ -48,6 +51,8 @@ pub fn build(table: &mut Table, context: &BuildContext<'_>) -> Built {
 pub struct LocalExecutor {
     gpus: Vec<u32>,
     program: Option<PathBuf>,
+    /// Attempts run below it as they would on another machine: they reach their job directory over HTTP alone.
+    node: Option<PathBuf>,
     watchers: Arc<Watchers>,
 }
 
@@ -58,6 +63,7 @@ impl LocalExecutor {
         Self {
             gpus,
             program: None,
+            node: None,
             watchers: Arc::new(Watchers::new(wake)),
         }
     }
@@ -69,15 +75,28 @@ impl LocalExecutor {
         self.program = Some(program);
         self
     }
+
+    /// Where an attempt's supervisor works.
+    fn place(&self, launch: &Launch) -> AttemptDir {
+        match &self.node {
+            None => AttemptDir::at(launch.attempt_dir.clone()),
+            Some(node) => home_of(node, launch.id).attempt(launch.id.attempt),
+        }
+    }
 }
 
 #[async_trait]
 impl Executor for LocalExecutor {
     async fn submit(&self, launch: &Launch) -> Result<Handle, SubmitError> {
-        let (owned, program, gpus) = (launch.clone(), self.program.clone(), self.gpus.clone());
+        let (mut owned, program, gpus) = (launch.clone(), self.program.clone(), self.gpus.clone());
+        let place = self.place(launch);
+        if let Some(node) = &self.node {
+            let words = ["--work-dir".to_owned(), node.to_string_lossy().into_owned()];
+            owned.argv.extend(words);
+        }
         let spawned = blocking(move || {
-            let supervisor = spawn::spawn(&owned, program.as_deref(), &gpus)?;
-            let handle = LocalHandle::of_child(supervisor.id(), &owned.attempt_dir);
+            let supervisor = spawn::spawn(&owned, &place, program.as_deref(), &gpus)?;
+            let handle = LocalHandle::of_child(supervisor.id(), place.path());
             Ok((supervisor, handle))
         });
         let spawned = spawned.await;
@@ -93,7 +112,7 @@ impl Executor for LocalExecutor {
     }
 
     async fn find(&self, launch: &Launch) -> Result<Found, QueryError> {
-        let dir = AttemptDir::at(launch.attempt_dir.clone());
+        let dir = self.place(launch);
         let launch_id = launch.id;
         blocking(move || look::find(&dir, launch_id)).await?
     }
@@ -139,6 +158,10 @@ impl Executor for LocalExecutor {
 
     fn devices(&self) -> Option<Vec<u32>> {
         Some(self.gpus.clone())
+    }
+
+    fn shares_files(&self) -> bool {
+        self.node.is_none()
     }
 
     fn settle(&self) -> Duration {

@@ -17,10 +17,11 @@ use crate::{
     process::LAUNCH_MARK,
 };
 
-/// Starts `launch.argv` by `program`, or by the running program itself. `gpus` are those of the
+/// Starts `launch.argv` in `place` by `program`, or by the running program itself. `gpus` are those of the
 /// executor: where it has some, a launch sees its own and no other.
 pub(super) fn spawn(
     launch: &Launch,
+    place: &AttemptDir,
     program: Option<&Path>,
     gpus: &[u32],
 ) -> Result<Child, SubmitError> {
@@ -29,7 +30,7 @@ pub(super) fn spawn(
             "the launch has no program".to_owned(),
         ));
     };
-    let dir = AttemptDir::at(launch.attempt_dir.clone());
+    std::fs::create_dir_all(place.path()).map_err(|error| refused("make a folder", &error))?;
     let mut command = Command::new(program.map_or_else(own_program, Path::to_owned));
     command
         .arg0(name)
@@ -44,13 +45,13 @@ pub(super) fn spawn(
         )
         // The mark is the command's; a supervisor that bears it would be taken for a leftover.
         .env_remove(LAUNCH_MARK)
-        .current_dir(dir.path())
+        .current_dir(place.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     if !gpus.is_empty() {
         command.env("CUDA_VISIBLE_DEVICES", list(&launch.devices));
     }
-    let log = open_log(&dir).map_err(|error| refused("write supervisor.log", &error))?;
+    let log = open_log(place).map_err(|error| refused("write supervisor.log", &error))?;
     command
         .stderr(Stdio::from(log))
         .spawn()

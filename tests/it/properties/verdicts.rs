@@ -101,6 +101,7 @@ fn exits() -> impl Strategy<Value = ExitRecord> {
         code,
         signal,
         start_error: None,
+        outputs_refused: None,
         asked_to_stop: flags[0],
         run_timeout: flags[1],
         out_of_memory: flags[2],

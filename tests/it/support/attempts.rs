@@ -52,6 +52,7 @@ impl Attempt {
             devices: Vec::new(),
             command: command.iter().map(ToString::to_string).collect(),
             workdir: root.path().to_owned(),
+            code: Vec::new(),
             limits: Limits {
                 run_timeout_ms: None,
                 cancel_grace_ms: 30_000,

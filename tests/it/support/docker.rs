@@ -150,6 +150,14 @@ impl Containers {
         }
     }
 
+    /// The whole file is the test's own, made for the emulator's address.
+    pub(crate) async fn start_whole(docker: Docker, file: impl FnOnce(&str) -> String) -> Self {
+        Self {
+            stack: Stack::start_whole(file).await,
+            docker,
+        }
+    }
+
     /// Clicks on a fresh run; answers run and job.
     pub(crate) async fn click(&self, model: &str) -> (String, String) {
         let run = self.stack.new_run();

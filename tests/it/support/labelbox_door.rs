@@ -193,6 +193,7 @@ pub(crate) fn model(n: usize, title: &str) -> ModelEntry {
         executor: "local".to_owned(),
         command: vec!["true".to_owned()],
         workdir: "/".into(),
+        files: Vec::new(),
         env: Default::default(),
         env_pass: Vec::new(),
         params: Default::default(),

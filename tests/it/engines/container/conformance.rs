@@ -1,7 +1,7 @@
 //! The conformance kit on a real Docker Engine.
 
 use crate::{
-    executor_conformance::{conformance, names},
+    engines::conformance::{conformance, names},
     support::docker::{Docker, IMAGE},
 };
 

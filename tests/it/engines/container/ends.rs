@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{
     docker::{Containers, Docker, IMAGE},
-    stack::statuses,
+    stack::{settings, statuses, workspace},
 };
 
 /// Ignores SIGTERM, and so does a child in a session of its own.
@@ -154,4 +154,29 @@ async fn a_container_that_is_killed_from_outside_is_lost_and_not_repeated() {
     );
     let folder = containers.stack.folder.path().join("jobs").join(&id);
     assert!(!fs::exists(folder.join("a2")).expect("readable"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_shares_no_files_with_the_server_trains_over_http() {
+    let Some(docker) = Docker::shared("a container without shared files") else {
+        return;
+    };
+    let executor = docker.executor(&format!("image = \"{IMAGE}\"\nshared_files = false"));
+    let executor = executor.replace("network = \"none\"", "network = \"host\"");
+    let workdir = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
+    let model = format!(
+        "[models.digits]\nexecutor = \"docker\"\ncommand = [\"python3\", \"train.py\"]\nworkdir = {workdir:?}\n\
+         files = [\"train.py\", \"digits.csv\"]\nexport = false\nparams = {{ epochs = 3 }}\nenv = {{ A = \"b\" }}\n"
+    );
+    let file = |endpoint: &str| {
+        let settings =
+            settings().replace("[server]\n", "[server]\njobs_listen = \"127.0.0.1:0\"\n");
+        settings + &workspace("main", "/", endpoint) + &executor + &model
+    };
+    let containers = Containers::start_whole(docker, file).await;
+    let (run, id) = containers.click("digits").await;
+    containers.stack.told(&run, "COMPLETE").await;
+    let metrics = containers.file(&id, 1, "out/metrics.json");
+    assert!(metrics.expect("metrics").contains("accuracy"));
+    containers.wait_until_removed(&id, 1).await;
 }

@@ -41,6 +41,7 @@ fn launch(attempt: &Attempt) -> Launch {
         env: BTreeMap::new(),
         attempt_dir: dir.path().to_owned(),
         workdir: "/".into(),
+        mirror: None,
         resources: attempt.request.resources.clone(),
         devices: Vec::new(),
         run_timeout: None,

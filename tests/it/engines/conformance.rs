@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio::{process::Command, time::timeout};
 
+use super::{has, launcher};
 use crate::support::stack::{API_KEY, SECRET, model, workspace};
 
 /// All promises of one executor, on a busy machine.
@@ -72,4 +73,26 @@ async fn the_example_of_an_own_executor_keeps_every_promise() {
     let report = conformance(&example, "kind = \"nice\"").await;
     assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
     assert!(names(&report, "pass").len() > 30, "{report}");
+}
+
+async fn launcher_keeps_every_promise(name: &str, programs: &[&str]) {
+    if !has(programs) {
+        return;
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let launcher = launcher(name);
+    let table = format!("kind = \"program\"\ncommand = [\"{}\"]", launcher.display());
+    let report = conformance(program, &table).await;
+    assert_eq!(names(&report, "skip"), ["cancel_queued"], "{report}");
+    assert!(names(&report, "pass").len() > 30, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_launcher_in_sh_keeps_every_promise() {
+    launcher_keeps_every_promise("launcher.sh", &["jq"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_launcher_in_python_keeps_every_promise() {
+    launcher_keeps_every_promise("launcher.py", &["python3"]).await;
 }

@@ -1,0 +1,115 @@
+//! What is handed to an executor: the supervisor's arguments and environment, and the folder that it finds.
+
+use std::collections::BTreeMap;
+
+use super::{Mirroring, engine_loop::EngineLoop};
+use crate::{
+    config::{EnvValue, Secret},
+    executor::Launch,
+    job::Job,
+    job_dir::{JobDir, Limits, Request},
+    mirror::MirrorAccess,
+};
+
+impl EngineLoop {
+    /// Makes the attempt's folder and its launch.
+    pub(super) async fn prepare(&self, job: &Job) -> Result<Launch, String> {
+        let unreadable = |error| format!("cannot read the model's env: {error}");
+        let (mut env, secrets) = (plain_env(job), job.entry.secrets().map_err(unreadable)?);
+        let job_dir = JobDir::new(&self.context.jobs_dir, job.id);
+        let mut request = request_of(job);
+        let create = move || {
+            request.code = job_dir.read_code()?;
+            if !request.code.is_empty() {
+                request.workdir = job_dir.attempt(request.attempt).code();
+            }
+            job_dir.create_attempt(&request)
+        };
+        let created = tokio::task::spawn_blocking(create).await;
+        let created = created.map_err(|error| error.to_string())?;
+        let attempt_dir =
+            created.map_err(|error| format!("cannot write the job directory: {error}"))?;
+        let attempt_dir = attempt_dir.path().to_owned();
+        let mirror = self.mirror(job)?;
+        if mirror.is_none() {
+            // Elsewhere the winner of the claim is handed the secrets.
+            env.extend(secrets);
+        }
+        let (executor, kind) = (&self.engine.executor, &self.engine.kind);
+        let program = executor.program();
+        let program = program.as_deref().unwrap_or(&self.context.program);
+        let launch = Launch::new(
+            job.launch_id(),
+            (&job.entry, kind),
+            program,
+            attempt_dir,
+            env,
+        );
+        let mut launch = match mirror {
+            None => launch,
+            Some(access) => launch.mirrored(access),
+        };
+        launch.devices.clone_from(&job.devices);
+        self.store().server_id().clone_into(&mut launch.server_id);
+        Ok(launch)
+    }
+
+    /// How the attempt reaches its folder where the engine does not share it.
+    fn mirror(&self, job: &Job) -> Result<Option<MirrorAccess>, String> {
+        if self.engine.executor.shares_files() {
+            return Ok(None);
+        }
+        let Some(Mirroring { url, key }) = &self.context.mirroring else {
+            return Err("its executor shares no files with the server: set jobs_listen".to_owned());
+        };
+        Ok(Some(MirrorAccess {
+            url: url.clone(),
+            token: key.claim_token(job.launch_id()),
+        }))
+    }
+}
+
+/// The model's `env` and `env_pass` as far as they are no secrets.
+fn plain_env(job: &Job) -> BTreeMap<String, Secret> {
+    let passed = job.entry.env_pass.iter();
+    let mut env: BTreeMap<String, Secret> = passed
+        .filter_map(|name| Some((name.clone(), Secret::new(std::env::var(name).ok()?))))
+        .collect();
+    for (name, value) in &job.entry.env {
+        if let EnvValue::Text(text) = value {
+            env.insert(name.clone(), Secret::new(text.clone()));
+        }
+    }
+    env
+}
+
+fn request_of(job: &Job) -> Request {
+    let entry = &job.entry;
+    let others = job.settled.as_ref().map(|settled| settled.others.clone());
+    Request {
+        protocol: job.protocol,
+        job_id: job.id,
+        launch_id: job.launch_id(),
+        attempt: job.attempt,
+        model: entry.slug.clone(),
+        model_type: entry.title.clone(),
+        model_id: job.model_id.clone(),
+        model_run_id: job.model_run_id.clone(),
+        params: job
+            .params()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.as_json()))
+            .collect(),
+        labelbox_config: others.unwrap_or_default(),
+        resources: entry.resources.clone(),
+        devices: job.devices.clone(),
+        command: entry.command.clone(),
+        workdir: entry.workdir.clone(),
+        code: Vec::new(),
+        limits: Limits {
+            run_timeout_ms: entry.run_timeout_ms,
+            cancel_grace_ms: entry.cancel_grace_ms,
+            log_bytes: entry.log_limit,
+        },
+    }
+}
