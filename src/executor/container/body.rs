@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bollard::models::ContainerCreateBody;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -106,7 +107,7 @@ impl Settings {
         }));
         let resources = &launch.resources;
         let mut say = |key: &str, value: Option<Value>| {
-            drop(value.map(|value| config.insert(key.to_owned(), value)))
+            drop(value.map(|value| config.insert(key.to_owned(), value)));
         };
         say(
             "NetworkMode",
@@ -211,4 +212,29 @@ fn object(value: Value) -> Map<String, Value> {
         Value::Object(map) => map,
         _ => Map::new(),
     }
+}
+
+/// The body of `POST /containers/create`.
+pub(super) fn as_body(value: Value) -> Result<ContainerCreateBody, String> {
+    let refused = |error: serde_json::Error| format!("the engine's API does not take it: {error}");
+    let body: ContainerCreateBody = serde_json::from_value(value.clone()).map_err(refused)?;
+    let understood = serde_json::to_value(&body).map_err(refused)?;
+    match lost(&value, &understood) {
+        Some(key) => Err(format!("the engine's API has no {key}")),
+        None => Ok(body),
+    }
+}
+
+/// The first key that is not there any more.
+fn lost(given: &Value, understood: &Value) -> Option<String> {
+    let Value::Object(given) = given else {
+        return None;
+    };
+    given
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .find_map(|(key, value)| match understood.get(key) {
+            None => Some(key.clone()),
+            Some(inner) => lost(value, inner).map(|deeper| format!("{key}.{deeper}")),
+        })
 }

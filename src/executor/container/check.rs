@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
+    body::as_body,
     engine::Fault,
     mounts::{Mount, PROGRAM},
-    settings::{Pull, Settings, as_body},
+    settings::{Pull, Settings, User},
     stop, words,
 };
 use crate::{config::Supervisor, executor::QueryError};
@@ -29,7 +30,7 @@ pub(super) async fn check(settings: &Settings) -> Result<String, QueryError> {
         .platform
         .map_or_else(|| "container engine".to_owned(), |platform| platform.name);
     let engine = format!("{} {}", name.trim(), version.version.unwrap_or_default());
-    runtime(&docker, settings).await?;
+    abilities(&docker, settings).await?;
     let Some(image) = &settings.container.image else {
         return Ok(format!("{engine}; each model names its image"));
     };
@@ -56,26 +57,26 @@ pub(super) async fn check(settings: &Settings) -> Result<String, QueryError> {
     ))
 }
 
-async fn runtime(docker: &Docker, settings: &Settings) -> Result<(), QueryError> {
-    let Some(runtime) = &settings.runtime else {
-        return Ok(());
-    };
-    let runtimes = docker
-        .info()
-        .await
-        .map_err(Fault::from)?
-        .runtimes
-        .unwrap_or_default();
-    match runtimes.contains_key(runtime) {
-        true => Ok(()),
-        false => {
-            let known: Vec<&str> = runtimes.keys().map(String::as_str).collect();
-            Err(QueryError(format!(
-                "the engine has no runtime {runtime}; those it has: {}",
-                known.join(", ")
-            )))
-        }
+async fn abilities(docker: &Docker, settings: &Settings) -> Result<(), QueryError> {
+    let info = docker.info().await.map_err(Fault::from)?;
+    let runtimes = info.runtimes.unwrap_or_default();
+    if let Some(runtime) = &settings.runtime
+        && !runtimes.contains_key(runtime)
+    {
+        let known: Vec<&str> = runtimes.keys().map(String::as_str).collect();
+        let known = known.join(", ");
+        return Err(QueryError(format!(
+            "the engine has no runtime {runtime}; those it has: {known}"
+        )));
     }
+    let security = info.security_options.unwrap_or_default();
+    let is_rootless = security.iter().any(|option| option.contains("rootless"));
+    let is_stranger = settings.user.uid == 0 && User::own().uid != 0;
+    if settings.shares_files && is_stranger && !is_rootless {
+        let text = "user 0 is the machine's root on this engine, whose files we could not read: leave user out";
+        return Err(QueryError(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// Runs `trainhook --version` as an attempt would run.

@@ -13,8 +13,10 @@ mod look;
 mod mounts;
 mod pull;
 mod settings;
+mod start;
 mod stop;
 mod submit;
+mod table;
 mod words;
 
 use std::{
