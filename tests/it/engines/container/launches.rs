@@ -132,7 +132,7 @@ async fn ten_submits_at_once_make_one_container_that_runs_once() {
     assert!(handles.iter().all(|other| other == handle), "{submits:?}");
     assert_eq!(
         docker.containers(&format!("trainhook.launch={name}")),
-        [name.clone()]
+        std::slice::from_ref(&name)
     );
     wait_for_end(&*executor, handle).await;
     let runs = std::fs::read_to_string(attempt.dir().out().join("runs")).expect("it ran");
