@@ -116,6 +116,18 @@ containerd_ended() {
     ! lives "$folder/exec/containerd/containerd.pid"
 }
 
+# What runs on after a crash of the engine: each container's keeper, known by the folder in its arguments, and its child.
+end_shims() {
+    local process pid
+    for process in /proc/[0-9]*; do
+        pid=${process#/proc/}
+        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -qF -- "-address $folder/exec/"; then
+            # shellcheck disable=SC2046
+            kill -KILL $(cat "$process"/task/*/children 2>/dev/null) "$pid" 2>/dev/null || true
+        fi
+    done
+}
+
 stop() {
     local containers
     [ -d "$folder" ] || return 0
@@ -126,6 +138,7 @@ stop() {
         kill -TERM "$(cat "$folder/pid")"
         wait_for "the engine's end" stopped
     fi
+    end_shims
     for mount in $(grep -o " $folder/[^ ]*" /proc/mounts | sort -r); do
         umount "$mount" || true
     done
