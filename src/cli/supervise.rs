@@ -8,6 +8,7 @@ use crate::{
     mirror::TOKEN_VARIABLE,
     supervisor::{
         Mirrored, SuperviseError, become_command, complain, supervise, supervise_mirrored,
+        take_sent_variables,
     },
 };
 
@@ -34,6 +35,9 @@ pub(super) struct Args {
     /// The folder below which a job directory is made; else in TMPDIR, or the user's cache.
     #[arg(long, value_name = "DIR", requires = "mirror")]
     work_dir: Option<PathBuf>,
+    /// Variables that nobody may see come by standard input, as one line of JSON.
+    #[arg(long)]
+    env_stdin: bool,
 }
 
 impl Args {
@@ -48,6 +52,9 @@ impl Args {
     }
 
     fn supervise(self) -> Result<u8, SuperviseError> {
+        if self.env_stdin {
+            return Err(take_sent_variables());
+        }
         let (Some(url), Some(launch_id)) = (self.mirror, self.launch) else {
             let job_dir = self.job_dir.unwrap_or_default();
             // The command gets paths that hold wherever it runs.

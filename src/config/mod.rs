@@ -181,6 +181,8 @@ pub struct ExecutorEntry {
     pub poll_interval: Option<Duration>,
     /// The folder of the file, from which relative paths in the table start.
     pub folder: PathBuf,
+    /// The server's own folder, which no job may see.
+    pub state_dir: PathBuf,
     /// What is left of the table, for the executor's own `build`.
     pub table: Table,
 }

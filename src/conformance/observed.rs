@@ -159,6 +159,10 @@ impl Executor for Observed {
         self.executor.devices()
     }
 
+    fn keeps_ended(&self) -> bool {
+        self.executor.keeps_ended()
+    }
+
     fn shares_files(&self) -> bool {
         self.executor.shares_files()
     }

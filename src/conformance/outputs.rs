@@ -142,7 +142,7 @@ async fn keeps_secrets(stand: &mut Stand) -> Tried {
     let file = stand.state_dir().join("model-secret");
     fs::write(&file, &secret).map_err(|error| format!("cannot write a secret: {error}"))?;
     let script = format!(
-        "printf %s \"$CONFORMANCE_SECRET\" | cksum > \"$TRAINHOOK_OUT_DIR/sum\"\nnote ready\nsleep 2 # {}",
+        "printf %s \"$CONFORMANCE_SECRET\" | wc -c > \"$TRAINHOOK_OUT_DIR/length\"\nnote ready\nsleep 2 # {}",
         "the look at all programs needs a moment"
     );
     let trial = Trial::new(stand, &script);
@@ -159,11 +159,10 @@ async fn keeps_secrets(stand: &mut Stand) -> Tried {
     if job.state != JobState::Succeeded {
         return Err(format!("the job is {}", super::stand::describe(&job)).into());
     }
-    let sum = output(&stand.attempt_dir(&job), "out/sum")?;
-    // cksum names the number of bytes second.
-    match sum.split_whitespace().nth(1) {
-        Some(length) if length == secret.len().to_string() => Ok(()),
-        _ => Err("the command did not get it".to_owned().into()),
+    let length = output(&stand.attempt_dir(&job), "out/length")?;
+    match length.trim() == secret.len().to_string() {
+        true => Ok(()),
+        false => Err("the command did not get it".to_owned().into()),
     }
 }
 

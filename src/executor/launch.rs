@@ -20,6 +20,8 @@ use crate::{
 pub struct Launch {
     /// Its name on the engine, chosen by us.
     pub id: LaunchId,
+    /// The server it belongs to, random: what bears another one is not ours to touch.
+    pub server_id: String,
     /// The supervisor and its arguments; nothing else is ever run.
     pub argv: Vec<String>,
     /// For the supervisor and the command, on top of the machine's own environment. With a mirror it holds the token
@@ -28,6 +30,8 @@ pub struct Launch {
     pub env: BTreeMap<String, Secret>,
     /// The attempt's folder on the server; `TRAINHOOK_JOB_DIR` where files are shared.
     pub attempt_dir: PathBuf,
+    /// Where its command runs, as the model's entry has it.
+    pub workdir: PathBuf,
     /// How the supervisor reaches that folder where files are not shared. `argv` and `env` say the same: an executor
     /// needs it only if it brings the token to the supervisor in another way, such as in a file that
     /// `--token-file` names.
@@ -60,9 +64,11 @@ impl Launch {
         let argv = [text(program)].into_iter().chain(arguments);
         Self {
             id,
+            server_id: String::new(),
             argv: argv.chain([text(&attempt_dir)]).collect(),
             env,
             attempt_dir,
+            workdir: entry.workdir.clone(),
             mirror: None,
             resources: entry.resources.clone(),
             devices: Vec::new(),

@@ -5,6 +5,7 @@
 //! bring `launch.argv` to life somewhere, find it again by its handle, and end it when asked.
 
 mod call;
+pub mod container;
 mod fit;
 mod launch;
 pub mod local;
@@ -92,6 +93,11 @@ pub trait Executor: Debug + Send + Sync {
     /// engine's own affair.
     fn devices(&self) -> Option<Vec<u32>> {
         None
+    }
+
+    /// Whether the engine keeps what has ended until it is cleaned up: then every end is followed by a cleanup.
+    fn keeps_ended(&self) -> bool {
+        false
     }
 
     /// Whether the supervisors of this engine see the job directory at the server's own path. Where they do not, a launch

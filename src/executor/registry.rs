@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Executor, local, program, slurm};
+use super::{Executor, container, local, program, slurm};
 use crate::config::{ExecutorEntry, Mistake, Table};
 
 /// What an executor is built from, beside its table.
@@ -14,6 +14,8 @@ pub struct BuildContext<'a> {
     pub name: &'a str,
     /// The folder of `models.toml`, from which relative paths start.
     pub folder: &'a Path,
+    /// The server's own folder, which no job may see.
+    pub state_dir: &'a Path,
     /// Rung by the executor when something happened, so that the server looks sooner.
     pub wake: Arc<Notify>,
 }
@@ -34,6 +36,7 @@ impl Default for Registry {
         Self {
             kinds: BTreeMap::new(),
         }
+        .with("container", container::build)
         .with("local", local::build)
         .with("program", program::build)
         .with("slurm", slurm::build)
@@ -86,9 +89,11 @@ impl Registry {
         let (mut executors, mut mistakes) = (BTreeMap::new(), Vec::new());
         for entry in entries {
             let (name, folder) = (entry.name.clone(), entry.folder.clone());
+            let state_dir = entry.state_dir.clone();
             let context = BuildContext {
                 name: &name,
                 folder: &folder,
+                state_dir: &state_dir,
                 wake: wake(&name),
             };
             match self.build_entry(entry, &context) {

@@ -1,6 +1,6 @@
 //! The JSON files of a job directory: `request.json`, `exit.json`, `cancel.json`.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -193,7 +193,9 @@ impl AttemptDir {
         files::write_atomic(
             &self.cancel(),
             &serde_json::to_vec(request).map_err(io::Error::other)?,
-        )
+        )?;
+        // Its supervisor may be another user, who can look into this folder and not into the others.
+        fs::set_permissions(self.cancel(), fs::Permissions::from_mode(0o644))
     }
 
     /// The supervisor's heartbeat counter; none before its first beat.

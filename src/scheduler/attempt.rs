@@ -204,13 +204,15 @@ impl EngineLoop {
         }
         changes.extend(self.last_words(job, look.events).await);
         let over = |phase: &Phase| matches!(phase, Phase::Exited(_) | Phase::Gone);
-        let outcome = match engine {
-            Engine::Said(said) if over(&said.phase) => with_reason(outcome, said.reason.as_deref()),
-            _ => {
-                self.leave_to_cleanup(job).await?;
-                outcome
+        let (outcome, is_over) = match engine {
+            Engine::Said(said) if over(&said.phase) => {
+                (with_reason(outcome, said.reason.as_deref()), true)
             }
+            _ => (outcome, false),
         };
+        if !is_over || self.engine.executor.keeps_ended() {
+            self.leave_to_cleanup(job).await?;
+        }
         self.conclude(job, changes, outcome, look.exit).await?;
         Ok(None)
     }

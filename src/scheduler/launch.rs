@@ -51,6 +51,7 @@ impl EngineLoop {
             Some(access) => launch.mirrored(access),
         };
         launch.devices.clone_from(&job.devices);
+        self.store().server_id().clone_into(&mut launch.server_id);
         Ok(launch)
     }
 

@@ -8,6 +8,7 @@
 
 mod command;
 mod environment;
+mod handover;
 mod heartbeat;
 mod log;
 mod memory;
@@ -46,6 +47,7 @@ use record::{End, RecordSlot};
 use seat::Seat;
 use watch::{Signals, StopCause};
 
+pub use handover::{ENV_ARGUMENT, take_sent_variables};
 pub use mirror::{Mirrored, supervise_mirrored};
 pub use stub::{STUB_COMMAND, become_command};
 

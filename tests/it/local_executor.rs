@@ -32,11 +32,13 @@ fn launch(attempt: &Attempt) -> Launch {
         argv: argv.collect(),
         env: BTreeMap::new(),
         attempt_dir: dir.path().to_owned(),
+        workdir: attempt.request.workdir.clone(),
         mirror: None,
         resources: attempt.request.resources.clone(),
         devices: attempt.request.devices.clone(),
         run_timeout: None,
         cancel_grace: GRACE,
+        server_id: String::new(),
         settings: serde_json::Map::new(),
     }
 }

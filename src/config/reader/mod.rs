@@ -84,7 +84,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
     let server = server::server(&mut root, base);
     let reporting = server::reporting(&mut root);
     let retention = server::retention(&mut root);
-    let executors = executors(&mut root, base);
+    let executors = executors(&mut root, base, &server.state_dir);
     let (models, model_tables) = models::models(&mut root, base, &executors);
     let workspaces = workspaces::workspaces(&mut root, base, &models);
     let mut mistakes = own_secrets_in_jobs(&models, &workspaces);
@@ -158,7 +158,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn executors(root: &mut Table, base: &Path) -> Vec<ExecutorEntry> {
+fn executors(root: &mut Table, base: &Path, state_dir: &Path) -> Vec<ExecutorEntry> {
     let mut executors = Vec::new();
     for (name, _, mut table) in named_tables(root, "executors", "a place where jobs run") {
         let kind = table.required_string("kind");
@@ -182,6 +182,7 @@ fn executors(root: &mut Table, base: &Path) -> Vec<ExecutorEntry> {
             lost_after,
             poll_interval,
             folder: base.to_owned(),
+            state_dir: state_dir.to_owned(),
             table,
         });
     }

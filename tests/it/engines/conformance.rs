@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 const CANARY: (&str, &str) = ("CANARY_TOKEN", "a token of the server's own");
 
 /// Runs the kit of `program` on the executor `local` of a file with this table, and this for the server.
-pub(super) async fn conformance(program: &Path, server: &str, table: &str) -> Value {
+pub(crate) async fn conformance(program: &Path, server: &str, table: &str) -> Value {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let file = format!(
         "{server}{}[executors.local]\n{table}\n{}",
@@ -52,7 +52,7 @@ pub(super) async fn conformance(program: &Path, server: &str, table: &str) -> Va
 }
 
 /// The promises that came out so.
-pub(super) fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
+pub(crate) fn names<'a>(report: &'a Value, result: &str) -> Vec<&'a str> {
     let promises = report["promises"].as_array().expect("a list");
     let so = promises.iter().filter(|kept| kept["result"] == result);
     so.filter_map(|kept| kept["name"].as_str()).collect()

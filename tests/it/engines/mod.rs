@@ -1,6 +1,7 @@
 //! Engines: what every executor keeps, and what is each one's own.
 
 mod conformance;
+mod container;
 mod hanging;
 mod launchers;
 mod models;
@@ -48,6 +49,7 @@ fn build(kind: &str, folder: &Path, table: &str) -> Arc<dyn Executor> {
     let context = BuildContext {
         name: "mine",
         folder,
+        state_dir: folder,
         wake: Arc::default(),
     };
     let built = Registry::default().build_kind(kind, &mut table, &context);
@@ -64,6 +66,8 @@ fn launch(folder: &Path) -> Launch {
         argv: vec!["supervise".to_owned(), "an argument".to_owned()],
         env: Default::default(),
         attempt_dir: folder.to_owned(),
+        server_id: String::new(),
+        workdir: folder.to_owned(),
         mirror: None,
         resources: Default::default(),
         devices: Vec::new(),

@@ -278,6 +278,7 @@ fn its_table_is_checked() {
         let context = BuildContext {
             name: "mine",
             folder: Path::new("/"),
+            state_dir: Path::new("/"),
             wake: Arc::default(),
         };
         let built = Registry::default().build_kind("program", &mut table, &context);

@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod clicks;
+pub(crate) mod docker;
 pub(crate) mod labelbox_door;
 pub(crate) mod numbers;
 pub(crate) mod processes;
