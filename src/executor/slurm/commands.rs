@@ -28,6 +28,10 @@ const LONGEST_CALL: Duration = Duration::from_secs(25);
 /// Bytes that a command may write.
 const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
 
+/// Exit codes of `scancel` for a job that is over: `ESLURM_INVALID_JOB_ID` and `ESLURM_ALREADY_DONE`, of which a code holds
+/// eight bits. With `--quiet` it says no more.
+const OVER: [i32; 2] = [2017 & 0xff, 2021 & 0xff];
+
 /// Names that are asked for in one command line.
 const NAMES_AT_ONCE: usize = 500;
 
@@ -226,7 +230,9 @@ impl Commands {
         let arguments = [how, &["--quiet", &user, &name]].concat();
         let answer = self.ask("scancel", &arguments).await?;
         // It may have ended in between.
-        let is_fine = answer.code == Some(0)
+        let is_fine = answer
+            .code
+            .is_some_and(|code| code == 0 || OVER.contains(&code))
             || answer.errors.contains("already complet")
             || answer.errors.contains("Invalid job id");
         match is_fine {

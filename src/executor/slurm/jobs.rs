@@ -44,42 +44,41 @@ impl Jobs {
             let mut fields = line.splitn(6, '/');
             let mut field = || fields.next().unwrap_or_default().trim();
             let [id, name, user, word, partition, reason] = std::array::from_fn(|_| field());
-            self.take(
-                [id, name, user],
-                State {
-                    word,
-                    partition,
-                    reason,
-                },
-            );
+            let state = State {
+                word,
+                partition,
+                reason,
+            };
+            self.take([id, name, user], observation(state));
         }
     }
 
+    /// Takes in what has ended. What the queue does not have is over, whatever the accounting says: of jobs that the
+    /// controller lost in a crash it says RUNNING for ever.
     pub(super) fn take_accounting(&mut self, lines: &str) {
         for line in lines.lines() {
             let mut fields = line.split('|');
             let mut field = || fields.next().unwrap_or_default().trim();
             let [id, name, user, word, partition] = std::array::from_fn(|_| field());
             let reason = "";
-            self.take(
-                [id, name, user],
-                State {
-                    word,
-                    partition,
-                    reason,
-                },
-            );
+            let state = State {
+                word,
+                partition,
+                reason,
+            };
+            let observation = observation(state);
+            if matches!(observation.phase, Phase::Exited(_)) {
+                self.take([id, name, user], observation);
+            }
         }
     }
 
     /// A number alone is no proof: name and user must be right, too.
-    fn take(&mut self, [id, name, user]: [&str; 3], state: State<'_>) {
+    fn take(&mut self, [id, name, user]: [&str; 3], observation: Observation) {
         if user == self.user && !name.is_empty() {
-            let job = SeenJob {
-                id: id.to_owned(),
-                observation: observation(state),
-            };
-            self.by_name.entry(name.to_owned()).or_default().push(job);
+            let id = id.to_owned();
+            let jobs = self.by_name.entry(name.to_owned()).or_default();
+            jobs.push(SeenJob { id, observation });
         }
     }
 

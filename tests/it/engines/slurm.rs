@@ -77,6 +77,23 @@ impl Slurm {
         false
     }
 
+    /// Waits until the controller has written down its jobs as they stand, which it does only now and then.
+    async fn save(&self) {
+        let before = std::time::SystemTime::now();
+        let listed = self.run("squeue", &["--noheader", "--format=%i"]).stdout;
+        for number in String::from_utf8_lossy(&listed).split_whitespace() {
+            let number = format!("jobid={number}");
+            self.run("scontrol", &["update", &number, "comment=changed"]);
+        }
+        let saved = || {
+            fs::metadata(self.folder.join("state/job_state"))
+                .ok()?
+                .modified()
+                .ok()
+        };
+        wait_until("a save", || saved().filter(|at| *at > before).map(|_| ())).await;
+    }
+
     /// Fills both nodes until it is ended by its name.
     fn fill(&self, name: &str) {
         let name = format!("--job-name={name}");
@@ -347,6 +364,7 @@ async fn a_crash_of_the_controller_ends_no_job() {
     let run = stack.new_run();
     let id = job_id(&stack.click(&run, "job").await);
     stack.wait_for_lines("runs", 1).await;
+    slurm.save().await;
     slurm.script("crash");
     stack.go();
     stack.told(&run, "COMPLETE").await;

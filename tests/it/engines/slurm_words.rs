@@ -171,7 +171,8 @@ async fn what_the_queue_has_forgotten_the_accounting_knows() {
     for (state, phase) in [
         ("CANCELLED by 1000", exited(Some(Cause::JobError))),
         ("OUT_OF_MEMORY", exited(Some(Cause::OutOfMemory))),
-        ("RUNNING", Phase::Running),
+        // The controller has lost it in a crash.
+        ("RUNNING", Phase::Gone),
     ] {
         slurm.accounting(state);
         assert_eq!(slurm.look().await.expect("an answer").0, phase, "{state}");
@@ -396,4 +397,21 @@ fn its_tables_are_checked() {
     ] {
         assert!(mistakes.contains(expected), "{expected}: {mistakes}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_ended_in_between_is_no_error() {
+    let slurm = Played::new();
+    slurm.queue("RUNNING", "main", "None");
+    for code in [225, 229] {
+        slurm.plays("scancel", &format!("exit {code}"));
+        let outcome = slurm.executor.cancel(&handle(), Duration::ZERO).await;
+        assert_eq!(outcome, Ok(CancelOutcome::Requested), "{code}");
+    }
+    slurm.plays(
+        "scancel",
+        "echo 'scancel: error: Unable to contact slurm controller' >&2; exit 1",
+    );
+    let outcome = slurm.executor.cancel(&handle(), Duration::ZERO).await;
+    assert!(outcome.is_err(), "{outcome:?}");
 }
