@@ -61,6 +61,19 @@ end() {
     rm -f "$dir/pids/$1"
 }
 
+# Steps and their commands outlive the daemons. Ours are those that our slurmd has started: a step's own process, and
+# what bears our settings and a job's number in its environment.
+end_steps() {
+    local process variables
+    for process in /proc/[0-9]*; do
+        variables=$({ tr '\0' '\n' <"$process/environ"; } 2>/dev/null) || continue
+        grep -q -x -F "SLURM_CONF=$SLURM_CONF" <<<"$variables" || continue
+        if grep -q '^SLURM_JOB_ID=' <<<"$variables" || grep -q -x slurmstepd "$process/comm"; then
+            kill -KILL "${process#/proc/}" 2>/dev/null || true
+        fi
+    done
+}
+
 install_packages() {
     [ "$(id -u)" = 0 ] || fail "only root may install packages"
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -210,6 +223,7 @@ stop() {
     for name in slurmd-node1 slurmd-node2 slurmctld slurmdbd mariadbd munged; do
         end "$name"
     done
+    end_steps
 }
 
 case ${1:-} in
