@@ -212,24 +212,20 @@ impl Reading {
     }
 
     fn take(&mut self, number: u32, checked: Checked, text: &[u8]) -> io::Result<()> {
-        let group = match checked.feature {
-            Some(feature) => (
-                Kind::Feature,
-                hash(&[&checked.row.to_le_bytes(), &feature.to_le_bytes()]),
-            ),
-            None => (Kind::Metrics, hash(&[&checked.row.to_le_bytes()])),
+        let row = u128::from(checked.row) << 32;
+        let (kind, group) = match checked.feature {
+            Some(feature) => (Kind::Feature, row | u128::from(feature)),
+            None => (Kind::Metrics, row),
         };
-        self.ledger.note(number, group.0, group.1)?;
+        self.ledger.note(number, kind, group)?;
         let (mark, uuid) = match (checked.uuid, checked.feature) {
             (Some(uuid), _) => {
-                self.ledger
-                    .note(number, Kind::Uuid, hash(&[uuid.as_bytes()]))?;
+                self.ledger.note(number, Kind::Uuid, uuid.as_u128())?;
                 (Mark::OwnUuid, uuid)
             }
             (None, Some(_)) => {
                 let uuid = derive(&self.job, text, 0);
-                self.ledger
-                    .note(number, Kind::Content, uuid.as_u128() >> 2)?;
+                self.ledger.note(number, Kind::Content, uuid.as_u128())?;
                 (Mark::NoUuid, uuid)
             }
             (None, None) => (Mark::Metric, Uuid::nil()),
@@ -391,14 +387,4 @@ fn derive(job: &str, content: &[u8], occurrence: u32) -> Uuid {
     let digest = digest.finalize();
     let bytes = digest.first_chunk().copied().unwrap_or_default();
     uuid::Builder::from_sha1_bytes(bytes).into_uuid()
-}
-
-/// A key of the ledger: no two things that differ share one.
-fn hash(parts: &[&[u8]]) -> u128 {
-    let mut digest = Sha1::new();
-    for part in parts {
-        digest.update(part);
-    }
-    let digest = digest.finalize();
-    u128::from_le_bytes(digest.first_chunk().copied().unwrap_or_default())
 }

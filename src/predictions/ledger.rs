@@ -7,6 +7,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, hash_map::Entry},
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io,
     os::unix::fs::FileExt,
     path::Path,
@@ -21,8 +22,8 @@ const BLOCK: usize = 16 * 1024;
 /// Bytes of a finding's block: all parts are read at once in the end.
 const FOUND_BLOCK: usize = 4 * 1024;
 
-/// Bytes of a noted key: the line's number and the key.
-const NOTED: usize = 4 + 16;
+/// Bytes of a noted key: the line's number, the kind of key, the key.
+const NOTED: usize = 4 + 1 + 16;
 
 /// Bytes of a finding: the line's number, the kind of key, how often it came before.
 const FOUND: usize = 4 + 1 + 4;
@@ -57,6 +58,8 @@ pub(super) struct Finding {
 #[derive(Debug)]
 pub(super) struct Ledger {
     noted: Blocks,
+    /// Nobody can choose keys that all belong to one part.
+    hasher: RandomState,
     folder: std::path::PathBuf,
 }
 
@@ -65,18 +68,20 @@ impl Ledger {
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         Ok(Self {
             noted: Blocks::create(folder, "ledger", BLOCK, NOTED)?,
+            hasher: RandomState::new(),
             folder: folder.to_owned(),
         })
     }
 
-    /// Notes a key of a line; lines come in order. The key is a hash: any two bits of it less are as good.
+    /// Notes a key of a line; lines come in order.
     pub(super) fn note(&mut self, line: u32, kind: Kind, key: u128) -> io::Result<()> {
-        let key = (key << 2) | kind as u128;
-        let part = usize::try_from((key >> 8) % PARTS as u128).unwrap_or_default();
+        let hash = self.hasher.hash_one((kind as u8, key));
+        let part = usize::try_from(hash % PARTS as u64).unwrap_or_default();
         let mut record = [0; NOTED];
-        let (number, place) = record.split_at_mut(4);
+        let (number, rest) = record.split_at_mut(4);
         number.copy_from_slice(&line.to_le_bytes());
-        place.copy_from_slice(&key.to_le_bytes());
+        rest[0] = kind as u8;
+        rest[1..].copy_from_slice(&key.to_le_bytes());
         self.noted.push(part, &record)
     }
 
@@ -84,12 +89,12 @@ impl Ledger {
     pub(super) fn count(self, matters: impl Fn(Kind, u32) -> bool) -> io::Result<Findings> {
         let mut found = Blocks::create(&self.folder, "findings", FOUND_BLOCK, FOUND)?;
         for part in 0..PARTS {
-            let mut times: HashMap<u128, u32> = HashMap::new();
+            let mut times: HashMap<(u8, u128), u32> = HashMap::new();
             self.noted.each_of(part, |record| {
-                let Some((line, key)) = read_noted(record) else {
+                let Some((line, kind, key)) = read_noted(record) else {
                     return Ok(());
                 };
-                let before = match times.entry(key) {
+                let before = match times.entry((kind as u8, key)) {
                     Entry::Vacant(entry) => {
                         entry.insert(1);
                         0
@@ -100,7 +105,6 @@ impl Ledger {
                         before
                     }
                 };
-                let kind = Kind::ALL[usize::try_from(key & 3).unwrap_or_default()];
                 match before > 0 && matters(kind, before) {
                     true => found.push(part, &write_found(line, kind, before)),
                     false => Ok(()),
@@ -111,10 +115,12 @@ impl Ledger {
     }
 }
 
-fn read_noted(record: &[u8]) -> Option<(u32, u128)> {
-    let (line, key) = record.split_first_chunk::<4>()?;
+fn read_noted(record: &[u8]) -> Option<(u32, Kind, u128)> {
+    let (line, rest) = record.split_first_chunk::<4>()?;
+    let (kind, key) = rest.split_first()?;
+    let kind = *Kind::ALL.get(usize::from(*kind))?;
     let key = key.first_chunk::<16>()?;
-    Some((u32::from_le_bytes(*line), u128::from_le_bytes(*key)))
+    Some((u32::from_le_bytes(*line), kind, u128::from_le_bytes(*key)))
 }
 
 fn write_found(line: u32, kind: Kind, before: u32) -> [u8; FOUND] {

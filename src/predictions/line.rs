@@ -150,6 +150,9 @@ impl<'de> Visitor<'de> for LineVisitor {
 
 /// Whether a value nests deeper than any reader of it would follow.
 fn is_deep(json: &str) -> bool {
+    if !json.starts_with(['{', '[']) {
+        return false;
+    }
     let (mut depth, mut within_text, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {

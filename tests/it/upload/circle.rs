@@ -89,7 +89,7 @@ async fn a_training_that_must_predict_and_does_not_has_failed() {
         (
             "mkfifo $TRAINHOOK_OUT_DIR/predictions.ndjson",
             "predictions = \"optional\"",
-            "trained, but out/predictions.ndjson cannot be read: out/predictions.ndjson is not a regular file",
+            "trained, but out/predictions.ndjson cannot be read: predictions.ndjson is not a regular file",
         ),
     ] {
         let stack = start_model(script, settings).await;
