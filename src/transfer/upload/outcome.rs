@@ -33,16 +33,16 @@ pub(super) fn judge(
     ])
 }
 
-/// Labelbox is told how many predictions there are, and how many of them it does not have.
+/// Labelbox is told how many lines of predictions and metrics it has, and how many it does not have.
 fn counted(job: &Job, all: u64, refused: u64) -> Change {
     let mut progress = job.progress.clone();
     #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
     let mut set = |name: &str, value: u64| {
         progress.metrics.insert(name.to_owned(), value as f64);
     };
-    set("predictions", all - refused.min(all));
+    set("lines_imported", all - refused.min(all));
     if refused > 0 {
-        set("predictions_refused", refused);
+        set("lines_refused", refused);
     }
     Change::Progress {
         stage: job.stage,

@@ -1,8 +1,9 @@
 //! A real Docker Engine: the one that `tests/run` has started, or one of a test's own, which may be killed.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, sync::Arc};
 
 use tempfile::TempDir;
+use trainhook::emulator::Dataset;
 
 use super::{
     skip,
@@ -161,6 +162,13 @@ impl Containers {
     /// Clicks on a fresh run; answers run and job.
     pub(crate) async fn click(&self, model: &str) -> (String, String) {
         let run = self.stack.new_run();
+        let id = job_id(&self.stack.click(&run, model).await);
+        (run, id)
+    }
+
+    /// The same, on a run with this data.
+    pub(crate) async fn click_with(&self, model: &str, dataset: &Arc<Dataset>) -> (String, String) {
+        let run = self.stack.run_with(dataset);
         let id = job_id(&self.stack.click(&run, model).await);
         (run, id)
     }

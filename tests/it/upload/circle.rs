@@ -39,8 +39,8 @@ async fn predictions_are_imported_before_a_run_is_complete() {
         .last()
         .and_then(|entry| entry.metadata.clone())
         .expect("metadata");
-    assert_eq!(last["predictions"], "5");
-    assert!(!last.contains_key("predictions_refused"));
+    assert_eq!(last["lines_imported"], "5");
+    assert!(!last.contains_key("lines_refused"));
     let shown = stack.job(&id);
     assert_eq!(shown["imports"][1]["state"], "finished");
     assert_eq!(shown["imports"][1]["refused"], 0);

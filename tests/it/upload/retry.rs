@@ -54,7 +54,10 @@ async fn after_an_import_that_failed_the_rest_is_sent() {
         .last()
         .and_then(|entry| entry.metadata.clone())
         .expect("metadata");
-    assert_eq!(metadata["predictions"], "5", "those of the first job count");
+    assert_eq!(
+        metadata["lines_imported"], "5",
+        "those of the first job count"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

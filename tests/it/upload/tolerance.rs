@@ -44,7 +44,7 @@ async fn a_few_may_be_refused_by_anybody() {
         .and_then(|entry| entry.metadata.clone())
         .expect("metadata");
     assert_eq!(
-        (&metadata["predictions"], &metadata["predictions_refused"]),
+        (&metadata["lines_imported"], &metadata["lines_refused"]),
         (&json!("3"), &json!("3"))
     );
     let listed = stack.rejected(&id);

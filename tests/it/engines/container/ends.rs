@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use trainhook::emulator::Dataset;
+
 use crate::support::{
     docker::{Containers, Docker, IMAGE},
     stack::{settings, statuses, workspace},
@@ -29,15 +31,17 @@ async fn the_digits_are_trained_in_a_container() {
     let executor = docker.executor(&format!("image = \"{IMAGE}\""));
     let model = format!(
         "[models.digits]\nexecutor = \"docker\"\ncommand = [\"python3\", \"train.py\"]\nworkdir = {workdir:?}\n\
-         export = false\nparams = {{ epochs = 3 }}\nresources = {{ cpus = 1, memory = \"512MB\" }}\n"
+         export = {{ files = true }}\nparams = {{ epochs = 3 }}\nresources = {{ cpus = 1, memory = \"512MB\" }}\n"
     );
     let containers = Containers::start_with(docker, &(executor + &model)).await;
-    let (run, id) = containers.click("digits").await;
+    let (run, id) = containers.click_with("digits", &Dataset::digits()).await;
     let timeline = containers.stack.told(&run, "COMPLETE").await;
     assert!(
         statuses(&timeline).contains(&"TRAINING_MODEL"),
         "{timeline:?}"
     );
+    let arrived = containers.stack.emulator.predictions(&run);
+    assert_eq!(arrived.expect("a run").predictions, 500);
     let metrics = containers
         .file(&id, 1, "out/metrics.json")
         .expect("metrics");
@@ -166,7 +170,7 @@ async fn a_container_that_shares_no_files_with_the_server_trains_over_http() {
     let workdir = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
     let model = format!(
         "[models.digits]\nexecutor = \"docker\"\ncommand = [\"python3\", \"train.py\"]\nworkdir = {workdir:?}\n\
-         files = [\"train.py\", \"digits.csv\"]\nexport = false\nparams = {{ epochs = 3 }}\nenv = {{ A = \"b\" }}\n"
+         files = [\"train.py\"]\nexport = {{ files = true }}\nparams = {{ epochs = 3 }}\nenv = {{ A = \"b\" }}\n"
     );
     let file = |endpoint: &str| {
         let settings =
@@ -174,9 +178,11 @@ async fn a_container_that_shares_no_files_with_the_server_trains_over_http() {
         settings + &workspace("main", "/", endpoint) + &executor + &model
     };
     let containers = Containers::start_whole(docker, file).await;
-    let (run, id) = containers.click("digits").await;
+    let (run, id) = containers.click_with("digits", &Dataset::digits()).await;
     containers.stack.told(&run, "COMPLETE").await;
     let metrics = containers.file(&id, 1, "out/metrics.json");
     assert!(metrics.expect("metrics").contains("accuracy"));
+    let arrived = containers.stack.emulator.predictions(&run);
+    assert_eq!(arrived.expect("a run").predictions, 500);
     containers.wait_until_removed(&id, 1).await;
 }
