@@ -80,6 +80,8 @@ pub struct Transfer {
     context: Context,
     in_flight: Mutex<HashSet<JobId>>,
     failures: Mutex<HashMap<JobId, u32>>,
+    /// Since when this process has known of each export under way.
+    exporting_since: Mutex<HashMap<JobId, Instant>>,
     uploads: upload::Uploads,
     files: OnceLock<FilesContext>,
 }
@@ -104,6 +106,7 @@ impl Transfer {
             context,
             in_flight: Mutex::default(),
             failures: Mutex::default(),
+            exporting_since: Mutex::default(),
             uploads: upload::Uploads::default(),
             files: OnceLock::new(),
         }

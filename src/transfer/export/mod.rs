@@ -18,11 +18,14 @@ mod sorter;
 mod splits;
 mod task;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
-use super::Transfer;
+use super::{Transfer, lock};
 use crate::{
     config::format_duration,
     dataset::{Manifest, Ontology},
@@ -76,7 +79,10 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
     meters.end(job.id);
     let changes = match outcome {
         // Somebody stopped it: what was under way is dropped, and the job has its end already.
-        None => return Ok(()),
+        None => {
+            lock(&transfer.exporting_since).remove(&job.id);
+            return Ok(());
+        }
         Some(Ok(manifest)) => vec![Change::Exported(manifest.describe()), Change::Queue],
         Some(Err(failure)) => match failure.into_change() {
             Ok(change) => vec![change],
@@ -85,7 +91,8 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
             Err(_) => return Ok(()),
         },
     };
-    transfer.conclude(&job, changes).await?;
+    let job = transfer.conclude(&job, changes).await?;
+    lock(&transfer.exporting_since).remove(&job.id);
     Ok(())
 }
 
@@ -95,9 +102,11 @@ impl Export<'_> {
         let Some(timeout) = wanted.and_then(crate::config::Export::timeout) else {
             return self.run().await;
         };
-        let passed = Timestamp::now().duration_since(self.began_at);
-        let passed = Duration::try_from(passed).unwrap_or_default();
-        let left = timeout.saturating_sub(passed);
+        // Measured on our own clock: a restart of the server begins anew, and no clock that is set ends anything.
+        let since = *lock(&self.transfer.exporting_since)
+            .entry(self.job.id)
+            .or_insert_with(Instant::now);
+        let left = timeout.saturating_sub(since.elapsed());
         let run = tokio::time::timeout(left, self.run());
         run.await.unwrap_or_else(|_| {
             let noted = self.transfer.context.exports.noted(self.job.id);
