@@ -2,11 +2,22 @@
 //!
 //! The calls are those of the official SDK's `ModelRun.add_predictions()` (captured from labelbox 7.17.0).
 
-use std::time::Duration;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use reqwest::multipart::{Form, Part};
+use bytes::Bytes;
+use hyper::body::Frame;
+use reqwest::{
+    Body,
+    multipart::{Form, Part},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{
     Labelbox, LabelboxError,
@@ -23,6 +34,9 @@ const CREATE_IMPORT: &str = "mutation createMEAPredictionImportByFilePyApi\
 const GET_IMPORT: &str = "query getModelErrorAnalysisPredictionImportPyApi($modelRunId : ID!, $name: String!) \
     {modelErrorAnalysisPredictionImport(where: {modelRunId: $modelRunId, name: $name})\
     {errorFileUrl inputFileUrl modelRunId name progress state statusFileUrl id}}";
+
+/// Bytes of a file that are held at once.
+const PIECE: usize = 64 * 1024;
 
 /// Slower lines than this one, in bytes a second, are not waited for.
 const SLOWEST_UPLOAD: u64 = 100_000;
@@ -47,6 +61,68 @@ pub enum ImportPhase {
     Finished,
     /// It failed as a whole, or bears a word that nobody knows.
     Failed,
+}
+
+/// Lines on their way into an import.
+#[derive(Debug)]
+pub struct ImportLines {
+    body: Body,
+    bytes: u64,
+}
+
+impl From<Vec<u8>> for ImportLines {
+    fn from(lines: Vec<u8>) -> Self {
+        Self {
+            bytes: lines.len() as u64,
+            body: Body::from(lines),
+        }
+    }
+}
+
+impl ImportLines {
+    /// The next so many bytes of a file, which are read while they are sent.
+    #[must_use]
+    pub fn of_file(file: std::fs::File, bytes: u64) -> Self {
+        let file = FileBody {
+            file: tokio::fs::File::from_std(file),
+            left: bytes,
+        };
+        Self {
+            body: Body::wrap(file),
+            bytes,
+        }
+    }
+}
+
+/// A file as the body of a request, piece by piece.
+struct FileBody {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        if this.left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut piece = vec![0; usize::try_from(this.left).map_or(PIECE, |left| left.min(PIECE))];
+        let mut reading = ReadBuf::new(&mut piece);
+        ready!(Pin::new(&mut this.file).poll_read(context, &mut reading))?;
+        let read = reading.filled().len();
+        if read == 0 {
+            return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
+        }
+        piece.truncate(read);
+        this.left -= read as u64;
+        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+    }
 }
 
 /// What became of one line of an import.
@@ -88,9 +164,10 @@ impl Labelbox {
         &self,
         run: &ModelRunId,
         name: &str,
-        lines: Vec<u8>,
+        lines: impl Into<ImportLines>,
     ) -> Result<Import, LabelboxError> {
-        let length = lines.len() as u64;
+        let lines = lines.into();
+        let length = lines.bytes;
         let call = Call {
             api: Api::Graphql,
             query: CREATE_IMPORT,
@@ -126,10 +203,10 @@ impl Labelbox {
 }
 
 /// A GraphQL multipart request, its parts in the SDK's order.
-fn form(call: &Call, file_name: &str, lines: Vec<u8>) -> Result<Form, LabelboxError> {
+fn form(call: &Call, file_name: &str, lines: ImportLines) -> Result<Form, LabelboxError> {
     let operations = json!({ "variables": call.variables, "query": call.query });
     let map = json!({ file_name: ["variables.file"] });
-    let file = Part::bytes(lines)
+    let file = Part::stream_with_length(lines.body, lines.bytes)
         .file_name(file_name.to_owned())
         .mime_str("application/x-ndjson")
         .map_err(LabelboxError::transport)?;

@@ -20,6 +20,6 @@ pub use client::{Labelbox, LabelboxMeters};
 pub use data_rows::SplitPage;
 pub use error::{Class, Kind, LabelboxError};
 pub use export::{ExportFile, ExportSize, ExportTask, TaskState};
-pub use imports::{Import, ImportPhase, LineStatus};
+pub use imports::{Import, ImportLines, ImportPhase, LineStatus};
 pub use model_run::ModelRun;
 pub use status::Pipeline;

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::frozen::{Chunk, Origin, hex};
 
-/// A chunk is not longer than this, in bytes, unless a single line is: it is held in memory while it is sent.
-const MOST_BYTES: u64 = 5_000_000;
+/// A chunk is not longer than this, in bytes, unless a single line is.
+const MOST_BYTES: u64 = 10_000_000;
 
 /// Writes lines into chunks, one after the other.
 pub(super) struct Chunks {

@@ -10,7 +10,7 @@
 
 use std::{
     fs,
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -186,24 +186,42 @@ impl Frozen {
 }
 
 impl Chunk {
-    /// The chunk as it was frozen, byte for byte.
+    /// The chunk as it was frozen, byte for byte, to be read from its beginning.
     ///
     /// # Errors
     /// When it cannot be read, or is not what was frozen.
-    pub fn read(&self, server: &Path) -> io::Result<Vec<u8>> {
+    pub fn open(&self, server: &Path) -> io::Result<fs::File> {
         let name = self.file("ndjson");
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{name} was changed"));
         let file = files::open_untrusted(server, &name)?;
-        let file = file.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
-        let mut content = Vec::new();
-        if file.metadata()?.len() == self.bytes {
-            // All at once: a buffer that grows would take twice the memory.
-            content.reserve_exact(usize::try_from(self.bytes).map_err(io::Error::other)?);
-            file.take(self.bytes).read_to_end(&mut content)?;
+        let mut file = file.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
+        let (mut digest, mut piece) = (Sha256::new(), vec![0; 64 * 1024]);
+        let mut bytes = 0;
+        while bytes <= self.bytes {
+            let read = file.read(&mut piece)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&piece[..read]);
+            bytes += read as u64;
         }
-        let is_whole =
-            content.len() as u64 == self.bytes && hex(&Sha256::digest(&content)) == self.sha256;
-        is_whole.then_some(content).ok_or_else(damaged)
+        if bytes != self.bytes || hex(&digest.finalize()) != self.sha256 {
+            let text = format!("{name} was changed");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        file.rewind()?;
+        Ok(file)
+    }
+
+    /// The lines of the chunk.
+    ///
+    /// # Errors
+    /// As [`Chunk::open`].
+    pub fn read(&self, server: &Path) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.open(server)?
+            .take(self.bytes)
+            .read_to_end(&mut content)?;
+        Ok(content)
     }
 
     /// Where each of its lines comes from, in order.

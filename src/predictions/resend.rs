@@ -76,7 +76,7 @@ impl Resending<'_> {
     /// The chunk as it is, under a number of this job.
     fn link(&mut self, chunk: &Chunk, name: Option<String>) -> io::Result<()> {
         // Read first: what is not whole is not taken over.
-        drop(chunk.read(self.from)?);
+        drop(chunk.open(self.from)?);
         let number = u32::try_from(self.frozen.chunks.len() + 1).unwrap_or(u32::MAX);
         for ending in ["ndjson", "lines"] {
             let old = Frozen::folder(self.from).join(format!("c{}.{ending}", chunk.number));

@@ -32,8 +32,8 @@ use failure::Failure;
 /// Jobs that get a step at once.
 pub(super) const AT_ONCE: usize = 64;
 
-/// Chunks on their way at once; each is held in memory as a whole.
-const POSTS_AT_ONCE: usize = 2;
+/// Chunks on their way at once.
+const POSTS_AT_ONCE: usize = 4;
 
 /// Files of predictions that are checked at once; each takes a core, and memory for all rows of its run.
 const FREEZES_AT_ONCE: usize = 1;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{BUSY_WAIT, Next, Upload, failure::Failure, on_disk};
 use crate::{
     job::ImportState,
-    labelbox::{ImportPhase, Labelbox},
+    labelbox::{ImportLines, ImportPhase, Labelbox},
     predictions::{Chunk, Frozen},
     store::ImportRow,
 };
@@ -79,14 +79,14 @@ impl Upload<'_> {
         let Ok(_place) = self.transfer.uploads.posts.try_acquire() else {
             return Ok(Next::In(BUSY_WAIT));
         };
-        let lines = self.read(chunk).await?;
+        let lines = self.open(chunk).await?;
         let posting = ImportRow {
             state: ImportState::Posting,
             posted_at: Some(Timestamp::now()),
             ..row.clone()
         };
         self.record(posting.clone(), None).await?;
-        tracing::debug!(job_id = %self.job.id, import = row.name, bytes = lines.len(), "chunk {} of {of} goes out", chunk.number);
+        tracing::debug!(job_id = %self.job.id, import = row.name, bytes = chunk.bytes, "chunk {} of {of} goes out", chunk.number);
         let run = &self.job.model_run_id;
         let error = match labelbox.create_import(run, &row.name, lines).await {
             Ok(_) => return self.posted(&posting).await,
@@ -111,18 +111,20 @@ impl Upload<'_> {
         Err(Failure::of_labelbox(&error))
     }
 
-    async fn read(&self, chunk: &Chunk) -> Result<Vec<u8>, Failure> {
+    async fn open(&self, chunk: &Chunk) -> Result<ImportLines, Failure> {
         let (chunk, server) = (chunk.clone(), self.dir.server());
-        let read = on_disk(move || match chunk.read(&server) {
+        let bytes = chunk.bytes;
+        let file = on_disk(move || match chunk.open(&server) {
             // What was changed on disk will not change back.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
             other => other.map(Ok),
         });
-        read.await?.map_err(|why| {
-            Failure::Final(format!(
+        match file.await? {
+            Ok(file) => Ok(ImportLines::of_file(file, bytes)),
+            Err(why) => Err(Failure::Final(format!(
                 "trained, but what was frozen of its predictions cannot be used: {why}"
-            ))
-        })
+            ))),
+        }
     }
 
     async fn posted(&self, row: &ImportRow) -> Result<Next, Failure> {
