@@ -163,7 +163,7 @@ async fn what_a_command_measured_and_made_stands_in_labelbox() {
         ("epochs", "3"),
         ("loss", "0.5"),
         ("weights", "s3://bucket/w.pt"),
-        ("predictions", "2"),
+        ("lines_imported", "2"),
     ] {
         assert_eq!(metadata[key], value, "{key}");
     }
