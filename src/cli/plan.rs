@@ -107,9 +107,9 @@ fn launch(config: &Config, entry: &ModelEntry, engine: &Engine) -> Launch {
     })
 }
 
-/// Where files are not shared, secrets do not pass through the engine at all.
+/// Where files are not shared, secrets and `env_pass` do not pass through the engine at all.
 fn variables(entry: &ModelEntry, shares_files: bool) -> BTreeMap<String, Secret> {
-    let passed = entry.env_pass.iter();
+    let passed = entry.env_pass.iter().filter(|_| shares_files);
     let passed = passed.map(|name| (name.clone(), Secret::new(REDACTED)));
     let own = entry.env.iter().filter_map(|(name, value)| match value {
         EnvValue::Text(text) => Some((name.clone(), Secret::new(text.clone()))),

@@ -338,6 +338,16 @@ impl ModelEntry {
             .collect()
     }
 
+    /// What the server's environment holds now of `env_pass`, as far as `env` says nothing else.
+    #[must_use]
+    pub fn passed(&self) -> BTreeMap<String, Secret> {
+        let names = self.env_pass.iter();
+        let names = names.filter(|name| !self.env.contains_key(*name));
+        names
+            .filter_map(|name| Some((name.clone(), Secret::new(std::env::var(name).ok()?))))
+            .collect()
+    }
+
     /// Between SIGTERM and SIGKILL.
     #[must_use]
     pub fn cancel_grace(&self) -> Duration {

@@ -21,6 +21,8 @@ pub struct Download {
     at: u64,
     began_at: u64,
     length: Option<u64>,
+    /// Where the part ends that was sent, if it is one.
+    part_end: Option<u64>,
     most: u64,
     begun: Instant,
     limits: Limits,
@@ -33,12 +35,13 @@ impl Download {
         source: &Source<'_>,
         limits: Limits,
     ) -> Result<Self, DownloadError> {
-        let (at, length) = match response.status() {
+        let (at, part_end, length) = match response.status() {
             StatusCode::PARTIAL_CONTENT => range(&response)
-                .filter(|(start, _)| *start <= source.from)
+                .filter(|(start, ..)| *start <= source.from)
                 .ok_or_else(|| DownloadError::Transient("it sent another part".to_owned()))?,
             _ => (
                 0,
+                None,
                 header(&response, CONTENT_LENGTH).and_then(|n| n.parse().ok()),
             ),
         };
@@ -50,6 +53,7 @@ impl Download {
             at,
             began_at: at,
             length,
+            part_end,
             most: source.most,
             begun: Instant::now(),
             limits,
@@ -88,19 +92,28 @@ impl Download {
             return Err(DownloadError::Transient(text));
         };
         let Some(bytes) = chunk.map_err(|error| ask::explain(&error))? else {
-            return match self.length {
-                Some(length) if length != self.at => {
-                    let text = format!("it ended at byte {} of {length}", self.at);
-                    Err(DownloadError::Transient(text))
-                }
-                _ => Ok(None),
-            };
+            return self.check_end().map(|()| None);
         };
         self.at += bytes.len() as u64;
         if self.at > self.most {
             return Err(too_long(self.most));
         }
         self.check_pace().map(|()| Some(bytes))
+    }
+
+    /// A part of a file whose length nobody says may not be its last one: that is for the next answer to say.
+    fn check_end(&self) -> Result<(), DownloadError> {
+        let text = match (self.length, self.part_end) {
+            (Some(length), _) if length != self.at => {
+                format!("it ended at byte {} of {length}", self.at)
+            }
+            (None, Some(end)) => format!(
+                "it ended at byte {} of a part up to {end}, and does not say how long the file is",
+                self.at
+            ),
+            _ => return Ok(()),
+        };
+        Err(DownloadError::Transient(text))
     }
 
     fn check_pace(&self) -> Result<(), DownloadError> {
@@ -121,10 +134,11 @@ fn header(response: &Response, name: HeaderName) -> Option<&str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// Where the part begins that was sent, and how long the whole file is.
-fn range(response: &Response) -> Option<(u64, Option<u64>)> {
+/// Where the part begins and ends that was sent, and how long the whole file is.
+fn range(response: &Response) -> Option<(u64, Option<u64>, Option<u64>)> {
     let range = header(response, CONTENT_RANGE)?.strip_prefix("bytes ")?;
     let (start, rest) = range.split_once('-')?;
-    let (_, length) = rest.split_once('/')?;
-    Some((start.parse().ok()?, length.parse().ok()))
+    let (last, length) = rest.split_once('/')?;
+    let end = last.parse::<u64>().ok()?.checked_add(1)?;
+    Some((start.parse().ok()?, Some(end), length.parse().ok()))
 }

@@ -25,8 +25,8 @@ pub struct Launch {
     /// The supervisor and its arguments; nothing else is ever run.
     pub argv: Vec<String>,
     /// For the supervisor and the command, on top of the machine's own environment. With a mirror it holds the token
-    /// ([`mirror::TOKEN_VARIABLE`](crate::mirror::TOKEN_VARIABLE)) and none of the model's secrets: those are handed
-    /// to the winner of the claim.
+    /// ([`mirror::TOKEN_VARIABLE`](crate::mirror::TOKEN_VARIABLE)) and none of the model's secrets nor of what
+    /// `env_pass` names: those are handed to the winner of the claim.
     pub env: BTreeMap<String, Secret>,
     /// The attempt's folder on the server; `TRAINHOOK_JOB_DIR` where files are shared.
     pub attempt_dir: PathBuf,

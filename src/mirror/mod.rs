@@ -67,7 +67,7 @@ pub struct ClaimRequest {
 pub struct ClaimAnswer {
     /// Good for everything else, as long as the attempt counts.
     pub token: Disclosed,
-    /// Secrets of the model for the command: they are in no launch, so no engine can show them.
+    /// Secrets of the model for the command, and what is passed on of the server's environment: they are in no launch, so no engine can show them.
     #[serde(default)]
     pub env: BTreeMap<String, Disclosed>,
     /// What is to be done.

@@ -33,7 +33,8 @@ impl EngineLoop {
         let attempt_dir = attempt_dir.path().to_owned();
         let mirror = self.mirror(job)?;
         if mirror.is_none() {
-            // Elsewhere the winner of the claim is handed the secrets.
+            // Elsewhere the winner of the claim is handed these: a launch may be shown to others there.
+            env.extend(job.entry.passed());
             env.extend(secrets);
         }
         let (executor, kind) = (&self.engine.executor, &self.engine.kind);
@@ -70,18 +71,17 @@ impl EngineLoop {
     }
 }
 
-/// The model's `env` and `env_pass` as far as they are no secrets.
+/// The model's `env` as far as it is no secret.
 fn plain_env(job: &Job) -> BTreeMap<String, Secret> {
-    let passed = job.entry.env_pass.iter();
-    let mut env: BTreeMap<String, Secret> = passed
-        .filter_map(|name| Some((name.clone(), Secret::new(std::env::var(name).ok()?))))
-        .collect();
-    for (name, value) in &job.entry.env {
-        if let EnvValue::Text(text) = value {
-            env.insert(name.clone(), Secret::new(text.clone()));
-        }
-    }
-    env
+    let own = job
+        .entry
+        .env
+        .iter()
+        .filter_map(|(name, value)| match value {
+            EnvValue::Text(text) => Some((name.clone(), Secret::new(text.clone()))),
+            EnvValue::Secret(_) => None,
+        });
+    own.collect()
 }
 
 /// What an export leaves in the data folder.

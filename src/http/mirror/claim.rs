@@ -41,7 +41,8 @@ impl Service {
         let (dir, entry) = (attempt.dir.clone(), attempt.job.entry.clone());
         let claimed = blocking(move || {
             // Whoever wins must be able to begin.
-            let secrets = entry.secrets().map_err(std::io::Error::other)?;
+            let mut secrets = entry.secrets().map_err(std::io::Error::other)?;
+            secrets.extend(entry.passed());
             let request = dir.read_request()?;
             Ok((dir.try_claim(&claim)?, request, secrets))
         });

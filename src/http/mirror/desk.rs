@@ -3,21 +3,27 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::outputs::Usage;
+use super::outputs::{Placed, Usage};
 use crate::job::LaunchId;
 
 /// Beyond this many, those that nobody uses are put away.
 const LIMIT: usize = 4096;
+
+/// Whoever has waited for a desk this long may ask again: a supervisor takes a longer silence for a broken wire.
+const WAIT: Duration = Duration::from_secs(20);
 
 /// What is remembered of an attempt between two requests; whoever holds it is alone.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     /// What lies in `out/`, once it was counted.
     pub(super) usage: Option<Usage>,
+    /// The output that was found complete last: the answer that said so may be lost, or have come too late.
+    pub(super) placed: Option<Placed>,
 }
 
 /// The desks of all attempts that have told something of late.
@@ -37,6 +43,12 @@ impl Desks {
             Arc::clone(desks.entry(launch_id).or_default())
         };
         desk.lock_owned().await
+    }
+
+    /// Waits for the attempt's desk for a while only. None while somebody works at it, such as at the sum of a large
+    /// output.
+    pub(super) async fn free(&self, launch_id: LaunchId) -> Option<OwnedMutexGuard<Desk>> {
+        tokio::time::timeout(WAIT, self.of(launch_id)).await.ok()
     }
 
     /// The attempt has said its last word.

@@ -32,6 +32,10 @@ pub(super) struct Usage {
     bytes: u64,
 }
 
+/// An output that is complete: its path from `out/`, its size, its sum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Placed(String, u64, String);
+
 /// One file on its way.
 #[derive(Debug)]
 struct Output {
@@ -66,7 +70,10 @@ impl Service {
             });
         }
         let (sha256, limit) = (sha256.to_owned(), self.mirror.max_output);
-        let mut desk = self.desks.of(attempt.launch_id).await;
+        let desk = self.desks.free(attempt.launch_id).await;
+        let mut desk = desk.ok_or(ApiError::Unavailable {
+            retry_after: std::time::Duration::from_secs(5),
+        })?;
         let taken = blocking(move || {
             let output = Output {
                 attempt,
@@ -74,6 +81,9 @@ impl Service {
                 size,
                 sha256,
             };
+            if desk.placed.as_ref() == Some(&output.placed()) {
+                return standing(&output.attempt.dir, size).map(Some);
+            }
             let usage = match desk.usage {
                 Some(usage) => usage,
                 None => count(&output.attempt.dir.out())?,
@@ -81,14 +91,19 @@ impl Service {
             desk.usage = Some(usage);
             if usage.bytes.saturating_add(size) > limit || usage.files >= COUNT_LIMIT {
                 // A repeat of what is complete takes no more room.
-                return Ok(match output.is_there()? {
-                    true => Some(standing(&output.attempt.dir, size)?),
-                    false => None,
-                });
+                if !output.is_there()? {
+                    return Ok(None);
+                }
+                desk.placed = Some(output.placed());
+                return standing(&output.attempt.dir, size).map(Some);
             }
-            let (have, placed) = output.take(offset, &body)?;
-            if placed {
+            let (have, is_new) = output.take(offset, &body)?;
+            if is_new {
                 desk.usage = Some(usage.with(size));
+            }
+            // Nothing is there of an empty one whose sum is wrong, too.
+            if is_new || (have >= size && size > 0) {
+                desk.placed = Some(output.placed());
             }
             standing(&output.attempt.dir, have).map(Some)
         });
@@ -112,6 +127,10 @@ impl Usage {
 }
 
 impl Output {
+    fn placed(&self) -> Placed {
+        Placed(self.path.clone(), self.size, self.sha256.clone())
+    }
+
     /// Whether the file has its place already.
     fn is_there(&self) -> io::Result<bool> {
         let name = format!("out/{}", self.path);

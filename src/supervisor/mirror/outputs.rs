@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io,
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -26,6 +26,25 @@ const REPEATS: u32 = 5;
 /// Between two sendings of such a file.
 const REPEAT_PAUSE: Duration = Duration::from_secs(1);
 
+/// What the server, or whoever made the model, looks for in `out/`, some of it as folders: it must not stay behind unsaid.
+const LOOKED_FOR: [&str; 6] = [
+    "predictions.ndjson",
+    "coco_results.json",
+    "yolo/labels",
+    "metrics.json",
+    "artifacts.json",
+    "model",
+];
+
+/// What lies in `out/`.
+#[derive(Debug, Default)]
+struct Listed {
+    /// Regular files, in order.
+    files: Vec<String>,
+    /// Something else where a file is looked for.
+    amiss: Option<PathBuf>,
+}
+
 /// Whether everything was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -44,8 +63,8 @@ pub(super) async fn send(
     let folder = dir.clone();
     let listed = spawn_blocking(move || list(&folder)).await;
     let listed = listed.unwrap_or_else(|error| Err(io::Error::other(error)));
-    let paths = listed.map_err(|error| Fault::Refused(format!("out/ cannot be read: {error}")))?;
-    for path in paths {
+    let listed = listed.map_err(|error| Fault::Refused(format!("out/ cannot be read: {error}")))?;
+    for path in listed.files {
         let Some((file, record)) = describe(dir, path).await? else {
             continue;
         };
@@ -53,7 +72,13 @@ pub(super) async fn send(
             return Ok(Sent::NotWanted);
         }
     }
-    Ok(Sent::All)
+    match listed.amiss {
+        Some(path) => Err(Fault::Refused(format!(
+            "out/{} is no regular file with a sensible name: write the file itself there",
+            path.display()
+        ))),
+        None => Ok(Sent::All),
+    }
 }
 
 async fn send_file(
@@ -121,9 +146,9 @@ async fn describe(dir: &AttemptDir, path: String) -> Result<Option<(File, FileRe
     described.map_err(|error| Fault::Refused(format!("an output cannot be read: {error}")))
 }
 
-/// The regular files of `out/`, in order; links and the like stay where they are.
-fn list(dir: &AttemptDir) -> io::Result<Vec<String>> {
-    let (mut paths, mut left) = (Vec::new(), vec![PathBuf::new()]);
+/// The regular files of `out/`; links and the like stay where they are.
+fn list(dir: &AttemptDir) -> io::Result<Listed> {
+    let (mut listed, mut left) = (Listed::default(), vec![PathBuf::new()]);
     while let Some(folder) = left.pop() {
         for entry in fs::read_dir(dir.out().join(&folder))? {
             let entry = entry?;
@@ -136,14 +161,29 @@ fn list(dir: &AttemptDir) -> io::Result<Vec<String>> {
                 .to_str()
                 .filter(|path| kind.is_file() && stays_inside(path))
             {
-                Some(path) => paths.push(path.to_owned()),
-                None => complain(format_args!(
-                    "not sent, since it is no file with a sensible name: out/{}",
-                    path.display()
-                )),
+                Some(path) => listed.files.push(path.to_owned()),
+                None => listed.leave(path),
             }
         }
     }
-    paths.sort_unstable();
-    Ok(paths)
+    listed.files.sort_unstable();
+    Ok(listed)
+}
+
+impl Listed {
+    fn leave(&mut self, path: PathBuf) {
+        complain(format_args!(
+            "not sent, since it is no file with a sensible name: out/{}",
+            path.display()
+        ));
+        if is_looked_for(&path) {
+            self.amiss.get_or_insert(path);
+        }
+    }
+}
+
+/// Whether something is looked for at this path, above it, or below it.
+fn is_looked_for(path: &Path) -> bool {
+    let mut names = LOOKED_FOR.iter().map(Path::new);
+    names.any(|name| path.starts_with(name) || name.starts_with(path))
 }

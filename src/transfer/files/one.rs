@@ -198,7 +198,8 @@ async fn save(
     let ended = loop {
         let bytes = match download.next().await {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => break Ok(version),
+            // Without its length nobody knows whether that is all of it, so it is kept for no other time.
+            Ok(None) => break Ok(version.filter(|_| download.length().is_some())),
             Err(error) => break Err(Failure::Download(error)),
         };
         if let Err(error) = fetching.room.take(bytes.len() as u64).await {

@@ -116,6 +116,21 @@ async fn a_part_that_nobody_wanted_is_no_file() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_file_of_unknown_length_is_no_file() {
+    for body in [b"begin".as_slice(), b"beg"] {
+        let length = body.len().to_string();
+        let headers = [
+            ("content-range", "bytes 0-4/*"),
+            ("content-length", length.as_str()),
+        ];
+        let answer = [head("206 Partial Content", &headers), body.to_vec()].concat();
+        let server = Hostile::answering("127.0.0.1", answer).await;
+        let text = transient(fetch(&downloads(LOOPBACK, &[]), source(&server.url("/"))).await);
+        assert!(text.contains("of a part up to 5"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn silence_is_given_up_before_and_within_a_body() {
     let limits = Limits {
         silence: SOON,

@@ -117,6 +117,33 @@ async fn outputs_beyond_the_quota_fail_the_job_and_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_where_predictions_are_looked_for_fails_the_job_and_says_so() {
+    let plants = [
+        "ln -s /etc/passwd predictions.ndjson",
+        "mkfifo metrics.json",
+        "mkdir elsewhere; ln -s elsewhere yolo",
+        "mkdir model; ln -s /etc/passwd model/weights",
+    ];
+    let model_of = |(n, plant): (usize, &&str)| {
+        let script = format!("cd $TRAINHOOK_OUT_DIR; echo kept > kept; {plant}");
+        model(&format!("job{n}"), &script, "")
+    };
+    let site = Site::start(&plants.iter().enumerate().map(model_of).collect::<String>()).await;
+    for (n, plant) in plants.iter().enumerate() {
+        let run = site.stack.new_run();
+        let id = job_id(&site.stack.click(&run, &format!("job{n}")).await);
+        let timeline = site.stack.told(&run, "FAILED").await;
+        let message = timeline
+            .last()
+            .and_then(|entry| entry.error_message.clone());
+        let message = message.expect("a reason");
+        assert!(message.contains("is no regular file"), "{plant}: {message}");
+        assert_eq!(site.stack.job(&id)["job"]["cause"], "job_error");
+        assert_eq!(site.text(&id, "out/kept"), "kept\n", "{plant}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_quota_counts_what_lies_there_also_after_a_restart() {
     let (mut site, _, launch_id) = Site::with_running_job("max_output = \"1KB\"").await;
     let token = site.token(launch_id);

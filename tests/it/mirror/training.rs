@@ -142,18 +142,19 @@ async fn secrets_reach_the_command_alone_and_its_token_does_not() {
     let secret = tempfile::NamedTempFile::new().expect("a file");
     fs::write(&secret, SECRET).expect("it is writable");
     let given = format!(
-        "env = {{ STORAGE = {{ file = {:?} }}, PLAIN = \"text\" }}",
+        "env = {{ STORAGE = {{ file = {:?} }}, PLAIN = \"text\" }}\nenv_pass = [\"CARGO_MANIFEST_DIR\"]",
         secret.path()
     );
     let script = format!(
-        "env | grep -c MIRROR_TOKEN >> tokens; printf '%s\\n' \"$STORAGE $PLAIN\" >> got; {UNTIL_GO}"
+        "env | grep -c MIRROR_TOKEN >> tokens; printf '%s\\n' \"$STORAGE $PLAIN $CARGO_MANIFEST_DIR\" >> got; {UNTIL_GO}"
     );
     let site = Site::start(&model("job", &script, &given)).await;
     let run = site.stack.new_run();
     let id = job_id(&site.stack.click(&run, "job").await);
     site.stack.wait_for_lines("runs", 1).await;
     assert_eq!(site.stack.lines("tokens"), ["0"]);
-    assert_eq!(site.stack.lines("got"), [format!("{SECRET} text")]);
+    let passed = env!("CARGO_MANIFEST_DIR");
+    assert_eq!(site.stack.lines("got"), [format!("{SECRET} text {passed}")]);
     let token = site.token(super::launch(&id, 1));
     let claim_token = site
         .key()
@@ -172,7 +173,8 @@ async fn secrets_reach_the_command_alone_and_its_token_does_not() {
         );
         let is_supervisor = String::from_utf8_lossy(&arguments).contains("--mirror");
         assert!(
-            !is_supervisor || !holds(&environment, SECRET),
+            !is_supervisor
+                || !(holds(&environment, SECRET) || holds(&environment, "CARGO_MANIFEST_DIR")),
             "an engine could show it"
         );
     }
