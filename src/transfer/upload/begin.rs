@@ -13,7 +13,7 @@ use super::{
 use crate::{
     job::{Change, ImportState, Job, JobKind},
     job_dir::JobDir,
-    predictions::{Draft, Fate, Frozen, resend},
+    predictions::{Chunk, Draft, Fate, Frozen, resend},
     store::{ImportRow, StoreError},
 };
 
@@ -113,7 +113,7 @@ impl Upload<'_> {
         let fates: Vec<Fate> = frozen
             .chunks
             .iter()
-            .map(|chunk| fate(chunk.number, &rows))
+            .map(|chunk| fate(chunk, &rows))
             .collect();
         let from = JobDir::new(&self.transfer.context.jobs_dir, earlier.id).server();
         let (server, most_lines) = (self.dir.server(), self.job.entry.import_lines);
@@ -150,11 +150,13 @@ impl Upload<'_> {
     }
 }
 
-fn fate(chunk: u32, rows: &[ImportRow]) -> Fate {
-    let row = rows.iter().find(|row| row.chunk == chunk);
+fn fate(chunk: &Chunk, rows: &[ImportRow]) -> Fate {
+    let row = rows.iter().find(|row| row.chunk == chunk.number);
     match row.map(|row| (row.state, &row.name)) {
         Some((ImportState::Finished, _)) => Fate::Finished,
         Some((ImportState::Posting | ImportState::Posted, name)) => Fate::Sent(name.clone()),
-        Some((ImportState::Frozen | ImportState::Failed, _)) | None => Fate::NotTaken,
+        Some((ImportState::Frozen | ImportState::Failed, _)) => Fate::NotTaken,
+        // The job ended before it noted what it took over.
+        None => chunk.name.clone().map_or(Fate::NotTaken, Fate::Sent),
     }
 }

@@ -4,7 +4,14 @@ use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
 use super::{HAND_OVER, POST, RESULTS, assert_whole, line, lines, sizes, start, start_model};
-use crate::support::stack::{statuses, wait_until};
+use crate::support::stack::{Stack, statuses, trainhook_in, wait_until};
+
+/// Why the job's predictions are not uploaded again.
+fn refused(stack: &Stack, id: &str) -> String {
+    let output = trainhook_in(stack.folder.path(), &["jobs", "retry-upload", id]);
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
 
 /// Notes each training.
 const NOTED: &str = "echo x >> trainings; cp predictions.ndjson $TRAINHOOK_OUT_DIR/";
@@ -14,6 +21,23 @@ fn status(status: u16) -> FaultKind {
         status,
         body: None,
         headers: Vec::new(),
+    }
+}
+
+/// An import that comes to nothing.
+fn fails() -> FaultKind {
+    FaultKind::Fails {
+        message: "no luck".to_owned(),
+    }
+}
+
+impl Stack {
+    /// Clicks on a run whose first import comes to nothing; answers the run and the job.
+    async fn click_run_that_fails(&self) -> (String, String) {
+        self.emulator.add_fault(Fault::once(POST, fails()));
+        let (run, id) = self.click_run().await;
+        self.failed(&run).await;
+        (run, id)
     }
 }
 
@@ -186,15 +210,53 @@ async fn what_has_arrived_or_is_on_its_way_is_not_uploaded_again() {
         .emulator
         .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 2000 }));
     let (run, id) = stack.click_run().await;
-    let refused = |id: &str| {
-        let output =
-            crate::support::stack::trainhook_in(stack.folder.path(), &["jobs", "retry-upload", id]);
-        assert!(!output.status.success());
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    assert!(refused(&id).contains("has not ended yet"));
+    assert!(refused(&stack, &id).contains("has not ended yet"));
     stack.told(&run, "COMPLETE").await;
-    assert!(refused(&id).contains("Labelbox has its predictions"));
+    assert!(refused(&stack, &id).contains("Labelbox has the predictions"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_job_has_uploaded_is_not_uploaded_again() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    let (run, id) = stack.click_run_that_fails().await;
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 2000 }));
+    let first = stack.retry_upload(&id);
+    assert!(refused(&stack, &id).contains(&format!("{first} has not ended yet")));
+    stack.told(&run, "COMPLETE").await;
+    let why = refused(&stack, &id);
+    assert!(why.contains(&format!("{first} has succeeded")), "{why}");
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_retry_sends_only_what_the_first_did_not() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    let (run, id) = stack.click_run_that_fails().await;
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let first = stack.retry_upload(&id);
+    stack.ended(&first).await;
+    assert_eq!(stack.imported(&run).predictions, 2);
+    let second = stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.job(&second)["job"]["parent"], first);
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+    let of_second = summary
+        .imports
+        .iter()
+        .filter(|import| import.name.contains(&second.replace('-', "")));
+    assert_eq!(
+        of_second.map(|import| import.lines).collect::<Vec<_>>(),
+        [2, 1]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
