@@ -11,7 +11,7 @@ use super::{
     on_disk,
 };
 use crate::{
-    job::{Change, ImportState, Job, JobKind},
+    job::{Cause, Change, ImportState, Job, JobKind},
     job_dir::JobDir,
     predictions::{Chunk, Draft, Fate, Frozen, resend},
     store::{ImportRow, StoreError},
@@ -130,7 +130,25 @@ impl Upload<'_> {
         })
     }
 
+    /// What a training left that broke off, or says itself that it failed, is no result of it.
+    async fn check_ended_well(&self, trained: &Job) -> Result<(), Failure> {
+        let dir = JobDir::new(&self.transfer.context.jobs_dir, trained.id);
+        let attempt = dir.attempt(trained.attempt);
+        let record = on_disk(move || attempt.read_claimants_exit()).await?;
+        let ended_well = record.is_some_and(|record| record.cause().is_none());
+        if ended_well || trained.cause == Some(Cause::UploadFailed) {
+            return Ok(());
+        }
+        let how = trained.cause.map_or("cancelled", Cause::as_str);
+        Err(Failure::Final(format!(
+            "the training of job {} did not end well ({how}), so its predictions are not uploaded: train again with \
+             `trainhook jobs retry`",
+            trained.id
+        )))
+    }
+
     async fn freeze_again(&self, trained: &Job) -> Result<Draft, Failure> {
+        self.check_ended_well(trained).await?;
         let order = Order {
             trained: JobDir::new(&self.transfer.context.jobs_dir, trained.id),
             attempt: trained.attempt,

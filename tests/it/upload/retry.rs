@@ -39,6 +39,20 @@ impl Stack {
         self.failed(&run).await;
         (run, id)
     }
+
+    /// The upload of what the job left fails, because of how its training ended.
+    async fn assert_not_uploaded(&self, (run, id): (&str, &str), how: &str) {
+        let again = self.retry_upload(id);
+        self.ended(&again).await;
+        assert_eq!(
+            self.job(&again)["job"]["message"],
+            format!(
+                "the training of job {id} did not end well ({how}), so its predictions are not uploaded: train \
+                 again with `trainhook jobs retry`"
+            )
+        );
+        assert!(self.imported(run).imports.is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +190,26 @@ async fn with_another_tolerance_what_was_written_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_training_that_was_cancelled_may_have_predicted_all_the_same() {
+async fn what_was_trained_is_uploaded_after_its_upload_was_cancelled() {
+    let stack = start("").await;
+    stack.leave(&[line(0)]);
+    stack
+        .emulator
+        .add_fault(Fault::times(POST, 100, status(503)));
+    let (run, id) = stack.click_run().await;
+    stack
+        .imports_are(&id, "a frozen chunk", |states| !states.is_empty())
+        .await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.failed(&run).await;
+    stack.emulator.clear_faults();
+    stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_training_left_that_was_cancelled_is_not_uploaded() {
     let script = format!("{HAND_OVER}; echo up > up; sleep 60");
     let stack = start_model(&script, "").await;
     stack.leave(&[line(0)]);
@@ -184,14 +217,21 @@ async fn a_training_that_was_cancelled_may_have_predicted_all_the_same() {
     stack.wait_for_lines("up", 1).await;
     stack.trainhook(&["jobs", "cancel", &id]);
     stack.failed(&run).await;
-    stack.retry_upload(&id);
-    stack.told(&run, "COMPLETE").await;
-    assert_whole(&stack.imported(&run), 1);
+    stack.assert_not_uploaded((&run, &id), "cancelled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_training_left_that_failed_is_not_uploaded() {
+    let stack = start_model(&format!("{HAND_OVER}; exit 3"), "").await;
+    stack.leave(&[line(0)]);
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    stack.assert_not_uploaded((&run, &id), "job_error").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_predictions_there_is_nothing_to_upload() {
-    let stack = start_model("exit 3", "").await;
+    let stack = start_model("exit 0", "").await;
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
     let again = stack.retry_upload(&id);
