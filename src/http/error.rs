@@ -69,11 +69,11 @@ pub enum ApiError {
     /// The job has ended, so this cannot be done to it.
     #[error("job {0} has ended already")]
     AlreadyEnded(JobId),
-    /// The job's predictions have arrived.
-    #[error("job {0} has succeeded: Labelbox has its predictions")]
+    /// The predictions have arrived; the job that brought them.
+    #[error("job {0} has succeeded: Labelbox has the predictions")]
     AlreadyUploaded(JobId),
     /// The job has not ended, so this cannot be done to it.
-    #[error("job {0} has not ended yet: cancel it first")]
+    #[error("job {0} has not ended yet: wait for it, or cancel it first")]
     StillLive(JobId),
     /// The signature is missing, malformed or wrong.
     #[error(transparent)]

@@ -8,7 +8,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AttemptDir, files};
+use super::{AttemptDir, ExitRecord, files};
 use crate::{job::LaunchId, process};
 
 /// The longest claim file believed, in bytes.
@@ -113,5 +113,18 @@ impl AttemptDir {
     /// When the file is there but unreadable or no claim.
     pub fn read_claim(&self) -> io::Result<Option<Claim>> {
         files::read_json(self.path(), "claim.json", CLAIM_LIMIT)
+    }
+
+    /// Reads the `exit.json` of whoever holds the claim; none if there is none, or if it is another's.
+    ///
+    /// # Errors
+    /// When either is there but unreadable.
+    pub fn read_claimants_exit(&self) -> io::Result<Option<ExitRecord>> {
+        let (Some(claim), Some(record)) = (self.read_claim()?, self.read_exit()?) else {
+            return Ok(None);
+        };
+        let by_claimant =
+            matches!(claim.by, Claimant::Supervisor { instance } if instance == record.instance);
+        Ok(by_claimant.then_some(record))
     }
 }

@@ -55,11 +55,12 @@ pub struct Import {
 /// Where an import stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportPhase {
-    /// Labelbox works on it.
+    /// Labelbox works on it, or it bears a word that nobody knows: only an end that is known to be one counts, and the
+    /// model's `upload_timeout` bounds the wait for it.
     Running,
     /// Every line was looked at; some may have been refused.
     Finished,
-    /// It failed as a whole, or bears a word that nobody knows.
+    /// It failed as a whole.
     Failed,
 }
 
@@ -219,9 +220,9 @@ fn form(call: &Call, file_name: &str, lines: ImportLines) -> Result<Form, Labelb
 impl From<RawImport> for Import {
     fn from(raw: RawImport) -> Self {
         let state = match raw.state.as_str() {
-            "RUNNING" => ImportPhase::Running,
             "FINISHED" => ImportPhase::Finished,
-            _ => ImportPhase::Failed,
+            "FAILED" => ImportPhase::Failed,
+            _ => ImportPhase::Running,
         };
         Self {
             state,

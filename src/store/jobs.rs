@@ -1,5 +1,7 @@
 //! Jobs in the store: looked up, and changed by the state machine.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -7,7 +9,7 @@ use super::{
     Store, StoreError,
     rows::{JOB_COLUMNS, job_from_row, millis, save_effects, save_job, time},
 };
-use crate::job::{Change, Job, JobId, JobState, Stop};
+use crate::job::{Change, Job, JobId, JobKind, JobState, Stop};
 
 /// How a timeline begins.
 const ACCEPTED: &str = "accepted";
@@ -157,6 +159,31 @@ impl Store {
             Ok(found.collect::<Result<_, _>>()?)
         })
         .await
+    }
+
+    /// The jobs that upload what this one has predicted, and those that go on with one of them; the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn uploads_of(&self, trained: &Job) -> Result<Vec<Job>, StoreError> {
+        let (workspace, run) = (trained.workspace.clone(), trained.model_run_id.to_string());
+        let (mut family, seq) = (HashSet::from([trained.id]), trained.seq);
+        let later = self.read(move |connection| {
+            let sql = format!(
+                "SELECT {JOB_COLUMNS} FROM jobs WHERE workspace = ?1 AND model_run_id = ?2 AND seq > ?3 \
+                 AND kind = ?4 ORDER BY seq"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let wanted = (workspace, run, seq, JobKind::Upload.as_str());
+            let found = statement.query_map(wanted, job_from_row)?;
+            Ok(found.collect::<Result<Vec<Job>, _>>()?)
+        });
+        let mut uploads = later.await?;
+        uploads.retain(|job| {
+            let belongs = job.parent.is_some_and(|parent| family.contains(&parent));
+            belongs && family.insert(job.id)
+        });
+        Ok(uploads)
     }
 
     /// A job's timeline, the oldest entry first. Its acceptance stands in its row, and costs no other.

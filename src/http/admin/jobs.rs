@@ -15,7 +15,7 @@ use super::{Admin, Parameters, view};
 use crate::{
     http::{answer, error::ApiError},
     job::{Cause, Job, JobId, JobKind, Stop},
-    job_dir::{Claimant, JobDir, LogChunk},
+    job_dir::{JobDir, LogChunk},
     store::{Filter, NewJob},
 };
 
@@ -95,9 +95,8 @@ impl Admin {
         }
         let dir = JobDir::new(&self.jobs_dir, job.id).attempt(job.attempt);
         let read = tokio::task::spawn_blocking(move || {
-            let (claim, record) = (dir.read_claim().ok()??, dir.read_exit().ok()??);
-            let by_claimant = matches!(claim.by, Claimant::Supervisor { instance } if instance == record.instance);
-            by_claimant.then(|| format!("its record: {}", record.describe()))
+            let record = dir.read_claimants_exit().ok()??;
+            Some(format!("its record: {}", record.describe()))
         });
         read.await.ok()?
     }

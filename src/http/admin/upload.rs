@@ -18,11 +18,7 @@ impl Admin {
     pub(super) async fn retry_upload(&self, id: &str, body: &[u8]) -> Result<Response, ApiError> {
         let Wish { actor } = Wish::read(body)?;
         let job = self.find_job(id).await?;
-        match job.state {
-            JobState::Failed | JobState::Cancelled => {}
-            JobState::Succeeded => return Err(ApiError::AlreadyUploaded(job.id)),
-            _ => return Err(ApiError::StillLive(job.id)),
-        }
+        let job = self.last_upload(job).await?;
         let entry = self.find_model(&job.entry.slug, &job.workspace);
         let entry = entry.unwrap_or_else(|_| Arc::new(job.entry.clone()));
         let webhook = Bytes::from(self.store.webhook(job.id).await?);
@@ -41,6 +37,18 @@ impl Admin {
         .await
     }
 
+    /// The last job that tried to upload what the same training predicted; only that one knows all that was sent.
+    async fn last_upload(&self, job: Job) -> Result<Job, ApiError> {
+        let trained = self.training_of(job).await?;
+        let uploads = self.store.uploads_of(&trained).await?;
+        let mut last = trained;
+        for job in uploads {
+            may_be_repeated(&last)?;
+            last = job;
+        }
+        may_be_repeated(&last).map(|()| last)
+    }
+
     /// The job that has trained: this one, or the one whose predictions it uploads.
     pub(super) async fn training_of(&self, mut job: Job) -> Result<Job, ApiError> {
         while job.kind == JobKind::Upload {
@@ -49,5 +57,14 @@ impl Admin {
             job = parent.ok_or(ApiError::NoSuch("training"))?;
         }
         Ok(job)
+    }
+}
+
+/// What has arrived, or is on its way, is not sent again.
+const fn may_be_repeated(job: &Job) -> Result<(), ApiError> {
+    match job.state {
+        JobState::Failed | JobState::Cancelled => Ok(()),
+        JobState::Succeeded => Err(ApiError::AlreadyUploaded(job.id)),
+        _ => Err(ApiError::StillLive(job.id)),
     }
 }

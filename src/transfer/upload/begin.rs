@@ -11,9 +11,9 @@ use super::{
     on_disk,
 };
 use crate::{
-    job::{Change, ImportState, Job, JobKind},
+    job::{Cause, Change, ImportState, Job, JobKind},
     job_dir::JobDir,
-    predictions::{Draft, Fate, Frozen, resend},
+    predictions::{Chunk, Draft, Fate, Frozen, resend},
     store::{ImportRow, StoreError},
 };
 
@@ -113,7 +113,7 @@ impl Upload<'_> {
         let fates: Vec<Fate> = frozen
             .chunks
             .iter()
-            .map(|chunk| fate(chunk.number, &rows))
+            .map(|chunk| fate(chunk, &rows))
             .collect();
         let from = JobDir::new(&self.transfer.context.jobs_dir, earlier.id).server();
         let (server, most_lines) = (self.dir.server(), self.job.entry.import_lines);
@@ -130,7 +130,25 @@ impl Upload<'_> {
         })
     }
 
+    /// What a training left that broke off, or says itself that it failed, is no result of it.
+    async fn check_ended_well(&self, trained: &Job) -> Result<(), Failure> {
+        let dir = JobDir::new(&self.transfer.context.jobs_dir, trained.id);
+        let attempt = dir.attempt(trained.attempt);
+        let record = on_disk(move || attempt.read_claimants_exit()).await?;
+        let ended_well = record.is_some_and(|record| record.cause().is_none());
+        if ended_well || trained.cause == Some(Cause::UploadFailed) {
+            return Ok(());
+        }
+        let how = trained.cause.map_or("cancelled", Cause::as_str);
+        Err(Failure::Final(format!(
+            "the training of job {} did not end well ({how}), so its predictions are not uploaded: train again with \
+             `trainhook jobs retry`",
+            trained.id
+        )))
+    }
+
     async fn freeze_again(&self, trained: &Job) -> Result<Draft, Failure> {
+        self.check_ended_well(trained).await?;
         let order = Order {
             trained: JobDir::new(&self.transfer.context.jobs_dir, trained.id),
             attempt: trained.attempt,
@@ -150,11 +168,13 @@ impl Upload<'_> {
     }
 }
 
-fn fate(chunk: u32, rows: &[ImportRow]) -> Fate {
-    let row = rows.iter().find(|row| row.chunk == chunk);
+fn fate(chunk: &Chunk, rows: &[ImportRow]) -> Fate {
+    let row = rows.iter().find(|row| row.chunk == chunk.number);
     match row.map(|row| (row.state, &row.name)) {
         Some((ImportState::Finished, _)) => Fate::Finished,
         Some((ImportState::Posting | ImportState::Posted, name)) => Fate::Sent(name.clone()),
-        Some((ImportState::Frozen | ImportState::Failed, _)) | None => Fate::NotTaken,
+        Some((ImportState::Frozen | ImportState::Failed, _)) => Fate::NotTaken,
+        // The job ended before it noted what it took over.
+        None => chunk.name.clone().map_or(Fate::NotTaken, Fate::Sent),
     }
 }

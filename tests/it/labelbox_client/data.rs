@@ -396,6 +396,25 @@ async fn an_import_is_looked_up_by_run_and_name() {
     );
 }
 
+#[tokio::test]
+async fn an_import_whose_state_nobody_knows_has_not_ended() {
+    for (word, state) in [
+        ("RUNNING", ImportPhase::Running),
+        ("QUEUED", ImportPhase::Running),
+        ("FINISHED", ImportPhase::Finished),
+        ("FAILED", ImportPhase::Failed),
+    ] {
+        let import = json!({ "modelErrorAnalysisPredictionImport": { "state": word } });
+        let fixture = Fixture::new([Reply::new(200, json!({ "data": import }))]).await;
+        let found = fixture.labelbox.import(&model_run_id(), "x").await;
+        assert_eq!(
+            found.expect("an answer").expect("an import").state,
+            state,
+            "{word}"
+        );
+    }
+}
+
 #[test]
 fn a_line_of_a_status_file_says_what_became_of_a_prediction() {
     let taken =

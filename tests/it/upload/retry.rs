@@ -4,7 +4,14 @@ use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
 use super::{HAND_OVER, POST, RESULTS, assert_whole, line, lines, sizes, start, start_model};
-use crate::support::stack::{statuses, wait_until};
+use crate::support::stack::{Stack, statuses, trainhook_in, wait_until};
+
+/// Why the job's predictions are not uploaded again.
+fn refused(stack: &Stack, id: &str) -> String {
+    let output = trainhook_in(stack.folder.path(), &["jobs", "retry-upload", id]);
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
 
 /// Notes each training.
 const NOTED: &str = "echo x >> trainings; cp predictions.ndjson $TRAINHOOK_OUT_DIR/";
@@ -14,6 +21,37 @@ fn status(status: u16) -> FaultKind {
         status,
         body: None,
         headers: Vec::new(),
+    }
+}
+
+/// An import that comes to nothing.
+fn fails() -> FaultKind {
+    FaultKind::Fails {
+        message: "no luck".to_owned(),
+    }
+}
+
+impl Stack {
+    /// Clicks on a run whose first import comes to nothing; answers the run and the job.
+    async fn click_run_that_fails(&self) -> (String, String) {
+        self.emulator.add_fault(Fault::once(POST, fails()));
+        let (run, id) = self.click_run().await;
+        self.failed(&run).await;
+        (run, id)
+    }
+
+    /// The upload of what the job left fails, because of how its training ended.
+    async fn assert_not_uploaded(&self, (run, id): (&str, &str), how: &str) {
+        let again = self.retry_upload(id);
+        self.ended(&again).await;
+        assert_eq!(
+            self.job(&again)["job"]["message"],
+            format!(
+                "the training of job {id} did not end well ({how}), so its predictions are not uploaded: train \
+                 again with `trainhook jobs retry`"
+            )
+        );
+        assert!(self.imported(run).imports.is_empty());
     }
 }
 
@@ -152,7 +190,26 @@ async fn with_another_tolerance_what_was_written_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_training_that_was_cancelled_may_have_predicted_all_the_same() {
+async fn what_was_trained_is_uploaded_after_its_upload_was_cancelled() {
+    let stack = start("").await;
+    stack.leave(&[line(0)]);
+    stack
+        .emulator
+        .add_fault(Fault::times(POST, 100, status(503)));
+    let (run, id) = stack.click_run().await;
+    stack
+        .imports_are(&id, "a frozen chunk", |states| !states.is_empty())
+        .await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.failed(&run).await;
+    stack.emulator.clear_faults();
+    stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_training_left_that_was_cancelled_is_not_uploaded() {
     let script = format!("{HAND_OVER}; echo up > up; sleep 60");
     let stack = start_model(&script, "").await;
     stack.leave(&[line(0)]);
@@ -160,14 +217,21 @@ async fn a_training_that_was_cancelled_may_have_predicted_all_the_same() {
     stack.wait_for_lines("up", 1).await;
     stack.trainhook(&["jobs", "cancel", &id]);
     stack.failed(&run).await;
-    stack.retry_upload(&id);
-    stack.told(&run, "COMPLETE").await;
-    assert_whole(&stack.imported(&run), 1);
+    stack.assert_not_uploaded((&run, &id), "cancelled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_training_left_that_failed_is_not_uploaded() {
+    let stack = start_model(&format!("{HAND_OVER}; exit 3"), "").await;
+    stack.leave(&[line(0)]);
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    stack.assert_not_uploaded((&run, &id), "job_error").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_predictions_there_is_nothing_to_upload() {
-    let stack = start_model("exit 3", "").await;
+    let stack = start_model("exit 0", "").await;
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
     let again = stack.retry_upload(&id);
@@ -186,15 +250,53 @@ async fn what_has_arrived_or_is_on_its_way_is_not_uploaded_again() {
         .emulator
         .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 2000 }));
     let (run, id) = stack.click_run().await;
-    let refused = |id: &str| {
-        let output =
-            crate::support::stack::trainhook_in(stack.folder.path(), &["jobs", "retry-upload", id]);
-        assert!(!output.status.success());
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    assert!(refused(&id).contains("has not ended yet"));
+    assert!(refused(&stack, &id).contains("has not ended yet"));
     stack.told(&run, "COMPLETE").await;
-    assert!(refused(&id).contains("Labelbox has its predictions"));
+    assert!(refused(&stack, &id).contains("Labelbox has the predictions"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_job_has_uploaded_is_not_uploaded_again() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    let (run, id) = stack.click_run_that_fails().await;
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Takes { milliseconds: 2000 }));
+    let first = stack.retry_upload(&id);
+    assert!(refused(&stack, &id).contains(&format!("{first} has not ended yet")));
+    stack.told(&run, "COMPLETE").await;
+    let why = refused(&stack, &id);
+    assert!(why.contains(&format!("{first} has succeeded")), "{why}");
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_retry_sends_only_what_the_first_did_not() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    let (run, id) = stack.click_run_that_fails().await;
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let first = stack.retry_upload(&id);
+    stack.ended(&first).await;
+    assert_eq!(stack.imported(&run).predictions, 2);
+    let second = stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.job(&second)["job"]["parent"], first);
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+    let of_second = summary
+        .imports
+        .iter()
+        .filter(|import| import.name.contains(&second.replace('-', "")));
+    assert_eq!(
+        of_second.map(|import| import.lines).collect::<Vec<_>>(),
+        [2, 1]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
