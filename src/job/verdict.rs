@@ -114,7 +114,7 @@ pub enum Outcome {
 /// 2. Signal 9, or a SIGTERM we did not send: wait up to [`CAUSE_PATIENCE`] for the engine's cause.
 /// 3. The engine says ended or gone, and nobody claimed: revoke.
 /// 4. Claimed, no record, ended or gone, silent for `settle`: the engine's cause, else `lost`.
-/// 5. An engine that does not answer ends nothing before `lost_after`.
+/// 5. An engine that does not answer ends nothing before `lost_after`, and nothing whose heart beats.
 #[must_use]
 pub fn verdict(evidence: Evidence<'_>) -> Verdict {
     if let Engine::Said(Observation {
@@ -173,7 +173,10 @@ fn without_record(evidence: Evidence<'_>) -> Verdict {
         })
     };
     match evidence.engine {
-        Engine::Silent(since) if *since >= evidence.lost_after => {
+        // A heart that beats says more than an engine that does not answer.
+        Engine::Silent(since)
+            if *since >= evidence.lost_after && evidence.silence >= evidence.settle =>
+        {
             lost(None, "its engine has not answered for too long")
         }
         Engine::Silent(_) => Verdict::Running,

@@ -241,6 +241,16 @@ fn silence_alone_ends_nothing_before_its_time() {
 }
 
 #[test]
+fn an_engine_that_never_answers_ends_nothing_whose_heart_beats() {
+    always(known(), |known| {
+        let silent = matches!(known.engine, Engine::Silent(_));
+        if silent && known.claimed() && known.own_record().is_none() && known.silence < SETTLE {
+            assert_eq!(known.verdict(), Verdict::Running);
+        }
+    });
+}
+
+#[test]
 fn what_ended_without_a_record_is_lost_only_after_the_heart_was_silent() {
     always(known(), |known| {
         let ended = matches!(known.phase(), Some(Phase::Exited(_) | Phase::Gone));
