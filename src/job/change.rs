@@ -270,6 +270,9 @@ impl Job {
         self.not_before = Some(not_before);
         (self.handle, self.boot_id, self.stage, self.devices) = (None, None, None, Vec::new());
         self.events_offset = 0;
+        // It waits for a slot again, and no longer than the first time.
+        let timeout = self.entry.queue_timeout();
+        self.queue_deadline = timeout.and_then(|timeout| not_before.checked_add(timeout).ok());
     }
 
     /// What holds of every job that has just entered its state.

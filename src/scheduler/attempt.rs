@@ -10,9 +10,12 @@ use super::{
 };
 use crate::{
     job::{Cause, Change, Engine, Evidence, Job, JobState, Outcome, Phase, Verdict, verdict},
-    job_dir::{AttemptDir, Claim, EventBatch, ExitRecord, JobDir},
+    job_dir::{AttemptDir, Claim, Claimant, EventBatch, ExitRecord, JobDir},
     store::StoreError,
 };
+
+/// How a job ends that nobody began in time.
+const WAITED_TOO_LONG: &str = "waited longer than its queue_timeout";
 
 /// What a look at the attempt's folder found.
 #[derive(Debug)]
@@ -33,15 +36,13 @@ pub(super) async fn step(
     let look = match engine_loop.look(&job).await {
         Ok(look) => look,
         Err(error) => {
-            tracing::warn!(job_id = %job.id, "cannot read the job directory: {error}");
-            return Ok(Some(job));
+            return engine_loop.cannot_look(job, &error, &engine).await;
         }
     };
     match engine_loop.judge(&job, &look, &engine) {
         Verdict::Ended(outcome) => engine_loop.end(&job, look, outcome, &engine).await,
         Verdict::Running => engine_loop.go_on(job, look).await,
-        Verdict::Wait if look.claim.is_none() => engine_loop.wait_for_start(job, &engine).await,
-        Verdict::Wait => Ok(Some(job)),
+        Verdict::Wait => engine_loop.wait_on(job, &look, &engine).await,
         Verdict::Cleanup => engine_loop.clean_up(job).await,
         Verdict::Revoke => engine_loop.start_failed(job, &engine).await,
     }
@@ -68,6 +69,37 @@ impl EngineLoop {
             })
         });
         looked.await.map_err(io::Error::other)?
+    }
+
+    /// How the attempt stands cannot be told. People see why, and can still have the job stopped; it is over when they
+    /// did and the engine has nothing left of it.
+    async fn cannot_look(
+        &self,
+        job: Job,
+        error: &io::Error,
+        engine: &Engine,
+    ) -> Result<Option<Job>, StoreError> {
+        tracing::warn!(job_id = %job.id, "cannot read the job directory: {error}");
+        let silence = self.with_memory(&job, |memory| memory.silence(None));
+        let stopped = job.stop.is_some() && is_over(engine);
+        if stopped && silence >= self.engine.executor.settle() {
+            self.leave_to_cleanup(&job).await?;
+            self.conclude_stop(&job, Vec::new()).await?;
+            return Ok(None);
+        }
+        let reason = Some(format!("cannot read the job directory: {error}"));
+        let job = match job.waiting == reason {
+            true => job,
+            false => {
+                let changes = vec![Change::Wait(reason)];
+                self.store().change(&job, changes, Timestamp::now()).await?
+            }
+        };
+        self.pass_on_stop(&job).await?;
+        match engine {
+            Engine::Said(said) if said.leftovers => self.clean_up(job).await,
+            _ => Ok(Some(job)),
+        }
     }
 
     fn judge(&self, job: &Job, look: &Look, engine: &Engine) -> Verdict {
@@ -97,6 +129,8 @@ impl EngineLoop {
         if job.state != JobState::Running {
             changes.push(Change::Run);
             tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, "running");
+        } else if job.waiting.is_some() {
+            changes.push(Change::Wait(None));
         }
         let news = look.events.offset != job.events_offset;
         let interval = self.context.config.get().reporting.interval;
@@ -109,6 +143,44 @@ impl EngineLoop {
         Ok(Some(job))
     }
 
+    async fn wait_on(
+        &self,
+        job: Job,
+        look: &Look,
+        engine: &Engine,
+    ) -> Result<Option<Job>, StoreError> {
+        match look.claim.as_ref().map(|claim| &claim.by) {
+            None => self.wait_for_start(job, engine).await,
+            Some(Claimant::Revoked { reason }) => self.finish_revocation(job, reason).await,
+            Some(Claimant::Supervisor { instance }) => {
+                let record = look.exit.as_ref();
+                if record.is_none_or(|record| record.instance != *instance) {
+                    // Its heart beats, whatever the engine says: it can still be asked to stop.
+                    self.pass_on_stop(&job).await?;
+                }
+                Ok(Some(job))
+            }
+        }
+    }
+
+    /// The claim was won here, and what follows from it was never committed: a crash lies between.
+    async fn finish_revocation(&self, job: Job, reason: &str) -> Result<Option<Job>, StoreError> {
+        self.leave_to_cleanup(&job).await?;
+        let now = Timestamp::now();
+        let late = job.queue_deadline.is_some_and(|deadline| deadline <= now);
+        let (cause, how) = match late {
+            true => (Cause::QueueTimeout, WAITED_TOO_LONG.to_owned()),
+            false => (
+                Cause::StartFailed,
+                format!("the attempt was given up before it began: {reason}"),
+            ),
+        };
+        // A wish to stop beats either.
+        let outcome = Outcome::Failed { cause, how };
+        self.conclude(&job, Vec::new(), outcome, None).await?;
+        Ok(None)
+    }
+
     /// Nobody has claimed yet: the engine's reason is shown, and waiting too long ends here.
     async fn wait_for_start(&self, job: Job, engine: &Engine) -> Result<Option<Job>, StoreError> {
         let now = Timestamp::now();
@@ -118,7 +190,7 @@ impl EngineLoop {
         let late = job.queue_deadline.is_some_and(|deadline| deadline <= now);
         if late && self.revoke(&job, "queue_timeout").await? == Revocation::Won {
             self.leave_to_cleanup(&job).await?;
-            let message = "waited longer than its queue_timeout".to_owned();
+            let message = WAITED_TOO_LONG.to_owned();
             self.conclude_failure(&job, Vec::new(), Cause::QueueTimeout, message)
                 .await?;
             return Ok(None);
@@ -215,6 +287,16 @@ impl EngineLoop {
         }
         self.conclude(job, changes, outcome, look.exit).await?;
         Ok(None)
+    }
+}
+
+/// Whether the engine has nothing of it that could still do something.
+fn is_over(engine: &Engine) -> bool {
+    match engine {
+        Engine::Said(said) => {
+            matches!(said.phase, Phase::Exited(_) | Phase::Gone) && !said.leftovers
+        }
+        Engine::Silent(_) => false,
     }
 }
 

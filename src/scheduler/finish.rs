@@ -55,6 +55,8 @@ impl EngineLoop {
         cause: Cause,
         message: String,
     ) -> Result<(), StoreError> {
+        // Engines and their logs may repeat what they were handed.
+        let message = self.redact(job, message).await;
         let retry = &job.entry.retry;
         let again = job.stop.is_none()
             && cause.is_infrastructure()

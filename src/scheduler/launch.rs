@@ -6,17 +6,33 @@ use super::{Mirroring, engine_loop::EngineLoop};
 use crate::{
     config::{EnvValue, Secret},
     dataset::Split,
+    disk::is_out_of_room,
     executor::Launch,
     job::Job,
     job_dir::{JobDir, Limits, Request},
     mirror::MirrorAccess,
 };
 
+/// Why there is no launch, for people.
+pub(super) enum Unprepared {
+    /// What is missing may come.
+    Yet(String),
+    /// It cannot be.
+    Never(String),
+}
+
+fn unwritable(error: std::io::Error) -> Unprepared {
+    let reason = format!("cannot write the job directory: {error}");
+    match is_out_of_room(&error) {
+        true => Unprepared::Yet(reason),
+        false => Unprepared::Never(reason),
+    }
+}
+
 impl EngineLoop {
-    /// Makes the attempt's folder and its launch.
-    pub(super) async fn prepare(&self, job: &Job) -> Result<Launch, String> {
-        let unreadable = |error| format!("cannot read the model's env: {error}");
-        let (mut env, secrets) = (plain_env(job), job.entry.secrets().map_err(unreadable)?);
+    /// Makes the attempt's folder and its launch, without the model's secrets.
+    pub(super) async fn prepare(&self, job: &Job) -> Result<Launch, Unprepared> {
+        let mut env = plain_env(job);
         let job_dir = JobDir::new(&self.context.jobs_dir, job.id);
         let mut request = request_of(job);
         let create = move || {
@@ -27,15 +43,12 @@ impl EngineLoop {
             job_dir.create_attempt(&request)
         };
         let created = tokio::task::spawn_blocking(create).await;
-        let created = created.map_err(|error| error.to_string())?;
-        let attempt_dir =
-            created.map_err(|error| format!("cannot write the job directory: {error}"))?;
-        let attempt_dir = attempt_dir.path().to_owned();
-        let mirror = self.mirror(job)?;
+        let created = created.map_err(|error| Unprepared::Never(error.to_string()))?;
+        let attempt_dir = created.map_err(unwritable)?.path().to_owned();
+        let mirror = self.mirror(job).map_err(Unprepared::Never)?;
         if mirror.is_none() {
             // Elsewhere the winner of the claim is handed these: a launch may be shown to others there.
             env.extend(job.entry.passed());
-            env.extend(secrets);
         }
         let (executor, kind) = (&self.engine.executor, &self.engine.kind);
         let program = executor.program();
@@ -54,6 +67,24 @@ impl EngineLoop {
         launch.devices.clone_from(&job.devices);
         self.store().server_id().clone_into(&mut launch.server_id);
         Ok(launch)
+    }
+
+    /// Adds the model's secrets to the launch. A file that is being replaced, or not mounted, comes back.
+    pub(super) async fn add_secrets(
+        &self,
+        job: &Job,
+        launch: &mut Launch,
+    ) -> Result<(), Unprepared> {
+        let entry = job.entry.clone();
+        let read = tokio::task::spawn_blocking(move || entry.secrets()).await;
+        let read = read.map_err(|error| Unprepared::Never(error.to_string()))?;
+        let unreadable = |error| Unprepared::Yet(format!("cannot read the model's env: {error}"));
+        let secrets = read.map_err(unreadable)?;
+        if launch.mirror.is_none() {
+            // Elsewhere the winner of the claim is handed the secrets.
+            launch.env.extend(secrets);
+        }
+        Ok(())
     }
 
     /// How the attempt reaches its folder where the engine does not share it.

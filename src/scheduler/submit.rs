@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     engine_loop::{CALL_TIMEOUT, EngineLoop},
+    launch::Unprepared,
     stop::Revocation,
 };
 use crate::{
@@ -37,9 +38,9 @@ impl EngineLoop {
         if known == Known::Perhaps && !self.is_current(&job).await? {
             return Err(StoreError::Stale);
         }
-        let launch = match self.prepare(&job).await {
+        let mut launch = match self.prepare(&job).await {
             Ok(launch) => launch,
-            Err(error) => return self.give_up(&job, Cause::StartFailed, error).await,
+            Err(unprepared) => return self.unprepared(&job, unprepared).await,
         };
         if known == Known::Perhaps
             && let Some(handle) = self.find(&launch).await
@@ -49,6 +50,9 @@ impl EngineLoop {
         if job.stop.is_some() && self.stopped_before_it_began(&job).await? {
             return Ok(());
         }
+        if let Err(unprepared) = self.add_secrets(&job, &mut launch).await {
+            return self.unprepared(&job, unprepared).await;
+        }
         match self.call_submit(&launch).await {
             Ok(handle) => self.submitted(&job, handle).await,
             Err(SubmitError::Rejected(reason)) => self.give_up(&job, Cause::Rejected, reason).await,
@@ -56,6 +60,25 @@ impl EngineLoop {
                 self.wait(&job, reason).await
             }
         }
+    }
+
+    /// What is missing is waited for, unless the job is to stop.
+    async fn unprepared(&self, job: &Job, unprepared: Unprepared) -> Result<(), StoreError> {
+        let reason = match unprepared {
+            Unprepared::Yet(reason) => reason,
+            Unprepared::Never(reason) => {
+                return self.give_up(job, Cause::StartFailed, reason).await;
+            }
+        };
+        if job.stop.is_some() && self.stopped_before_it_began(job).await? {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        if job.queue_deadline.is_some_and(|deadline| deadline <= now) {
+            let reason = format!("waited longer than its queue_timeout: {reason}");
+            return self.give_up(job, Cause::QueueTimeout, reason).await;
+        }
+        self.wait(job, reason).await
     }
 
     async fn is_current(&self, job: &Job) -> Result<bool, StoreError> {

@@ -161,6 +161,27 @@ async fn a_cancel_reaches_the_command_while_no_server_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_folder_cannot_be_read_says_so_and_can_be_cancelled() {
+    let stack = Stack::start(&model("job", UNTIL_GO, "cancel_grace = \"100ms\"")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.told(&run, "TRAINING_MODEL").await;
+    let attempt = stack.folder.path().join("jobs").join(&id).join("a1");
+    std::fs::write(attempt.join("claim.json"), "{").expect("the folder is writable");
+    wait_until("a reason", || {
+        let waiting = stack.job(&id)["job"]["waiting"].to_string();
+        waiting
+            .contains("cannot read the job directory")
+            .then_some(())
+    })
+    .await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    let message = last_message(&stack, &run).await;
+    assert!(message.starts_with("cancelled by "), "{message}");
+    assert_eq!(stack.job(&id)["job"]["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_cancel_there_is_no_new_attempt() {
     let script =
         "trap 'exit 75' TERM; echo $TRAINHOOK_ATTEMPT >> runs; while :; do sleep 0.05; done";

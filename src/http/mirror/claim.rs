@@ -21,6 +21,9 @@ use crate::{
 /// and then its preparation.
 const BEGINNING: Duration = Duration::from_millis(300);
 
+/// Bytes of a machine's name of something: the claim is read back whole, so it must stay within what is believed.
+const NAME_LIMIT: usize = 256;
+
 impl Service {
     pub(super) async fn claim(
         &self,
@@ -28,6 +31,7 @@ impl Service {
         body: &Bytes,
     ) -> Result<Response, ApiError> {
         let asked: ClaimRequest = parse(body)?;
+        check_names(&asked)?;
         let attempt = self.attempt(launch_id).await?;
         let claim = Claim {
             launch_id,
@@ -65,4 +69,19 @@ impl Service {
             request,
         }))
     }
+}
+
+fn check_names(asked: &ClaimRequest) -> Result<(), ApiError> {
+    let names = [
+        ("boot_id", Some(&asked.boot_id)),
+        ("machine_id", Some(&asked.machine_id)),
+        ("engine_id", asked.engine_id.as_ref()),
+    ];
+    for (name, value) in names {
+        if value.is_some_and(|value| value.len() > NAME_LIMIT) {
+            let message = format!("{name} has more than {NAME_LIMIT} bytes");
+            return Err(ApiError::Invalid(message));
+        }
+    }
+    Ok(())
 }

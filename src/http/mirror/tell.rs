@@ -20,6 +20,9 @@ use crate::{
 /// A supervisor whose record was taken needs this long to end: an engine that is asked before would have it to end.
 const ENDING: Duration = Duration::from_millis(300);
 
+/// Bytes of an exit record: well below what is believed when the kept one is read back.
+const EXIT_LIMIT: usize = 256 * 1024;
+
 impl Service {
     pub(super) async fn take_heartbeat(
         &self,
@@ -80,6 +83,11 @@ impl Service {
         launch_id: LaunchId,
         body: &Bytes,
     ) -> Result<Response, ApiError> {
+        if body.len() > EXIT_LIMIT {
+            return Err(ApiError::OverQuota(format!(
+                "an exit record has at most {EXIT_LIMIT} bytes"
+            )));
+        }
         let record: ExitRecord = parse(body)?;
         if record.launch_id != launch_id {
             return Err(ApiError::Invalid("the record of another launch".to_owned()));

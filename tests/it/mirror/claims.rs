@@ -1,12 +1,14 @@
 //! Who may run the command, and who may speak for an attempt.
 
+use std::fs;
+
 use serde_json::{Value, json};
 use trainhook::job_dir::ExitRecord;
 
 use super::{Site, launch};
 use crate::support::{
     attempts::finish,
-    stack::{UNTIL_GO, job_id, model},
+    stack::{UNTIL_GO, job_id, model, wait_until},
 };
 
 const FIRST: &str = "11111111-1111-4111-8111-111111111111";
@@ -70,6 +72,25 @@ async fn a_launch_that_was_given_up_is_claimed_by_nobody() {
         (gone.status, gone.json()["revoked"].clone()),
         (410, json!(launch_id))
     );
+    assert!(site.stack.lines("runs").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launch_that_was_given_up_right_before_a_crash_comes_to_its_end() {
+    let (mut site, _, launch_id) = Site::with_unclaimed_job("echo ran >> runs").await;
+    let id = launch_id.job.to_string();
+    site.stack.server.kill();
+    let revoked = json!({
+        "launch_id": launch_id, "by": "revoked", "reason": "nobody wants it", "boot_id": "b", "machine_id": "m",
+    });
+    let claim = site.attempt(&id).join("claim.json");
+    fs::write(claim, revoked.to_string()).expect("the folder is writable");
+    site.stack.restart().await;
+    wait_until("the end of the first attempt", || {
+        let timeline = site.stack.job(&id)["timeline"].to_string();
+        (timeline.contains("start_failed") && timeline.contains("nobody wants it")).then_some(())
+    })
+    .await;
     assert!(site.stack.lines("runs").is_empty());
 }
 

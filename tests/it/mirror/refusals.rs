@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use trainhook::mirror::hex;
 
@@ -95,6 +96,31 @@ async fn links_are_not_followed() {
         fs::read(outside.path().join("secret")).expect("a file"),
         b"secret"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_read_back_is_not_taken() {
+    let (site, _, launch_id) = Site::with_unclaimed_job("true").await;
+    let ask = async |method: &str, route: &str, body: String| {
+        let path = format!("/jobs/{launch_id}/{route}");
+        let token = site.token(launch_id);
+        site.ask(method, &path, &token, body.as_bytes())
+            .await
+            .status
+    };
+    let instance = "11111111-1111-4111-8111-111111111111";
+    for name in ["boot_id", "machine_id", "engine_id"] {
+        let mut claim = json!({ "instance": instance, "boot_id": "b", "machine_id": "m" });
+        claim[name] = "x".repeat(257).into();
+        assert_eq!(ask("POST", "claim", claim.to_string()).await, 400, "{name}");
+    }
+    let record = json!({
+        "launch_id": launch_id, "instance": instance, "code": 1, "reason": "x".repeat(1 << 20),
+        "started_at": "2026-11-23T12:00:00Z", "ended_at": "2026-11-23T12:00:00Z",
+    });
+    assert_eq!(ask("PUT", "exit", record.to_string()).await, 413);
+    let attempt = site.attempt(&launch_id.job.to_string());
+    assert!(!attempt.join("claim.json").exists() && !attempt.join("exit.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

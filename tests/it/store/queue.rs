@@ -124,6 +124,27 @@ async fn a_change_brings_its_timeline_and_its_report_or_nothing() {
 }
 
 #[tokio::test]
+async fn a_new_attempt_waits_no_longer_for_its_slot_than_the_first() {
+    let shelf = Shelf::new();
+    let patient = ModelEntry {
+        queue_timeout_ms: Some(5000),
+        ..entry()
+    };
+    let job = shelf.queued("r1", patient).await;
+    assert_eq!(job.queue_deadline, Some(noon() + 5 * SECOND));
+    let job = pull(&shelf, slots(1, &[])).await.remove(0);
+    let job = shelf.change(&job, Change::Run).await;
+    assert_eq!(job.queue_deadline, None, "it waits no longer");
+    let again = Change::Retry {
+        cause: Cause::Infra,
+        message: "the disk is gone".to_owned(),
+        not_before: noon() + 60 * SECOND,
+    };
+    let job = shelf.change(&job, again).await;
+    assert_eq!(job.queue_deadline, Some(noon() + 65 * SECOND));
+}
+
+#[tokio::test]
 async fn free_slots_are_filled_in_the_order_of_acceptance() {
     let shelf = Shelf::new();
     for run in ["a", "b", "c", "d"] {
