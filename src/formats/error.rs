@@ -37,6 +37,12 @@ pub enum FormatError {
         /// Where and why.
         text: String,
     },
+    /// There are more results than are taken; no other try will help.
+    #[error("its results take more than {most} bytes as lines of predictions: leave fewer of them")]
+    TooMuch {
+        /// How many bytes are taken.
+        most: u64,
+    },
     /// The caller wished it to stop.
     #[error("stopped")]
     Stopped,

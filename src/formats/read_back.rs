@@ -32,6 +32,8 @@ pub struct ReadBack<'a> {
     pub ontology: &'a Ontology,
     /// The file that is made or replaced. Its folder must be there.
     pub sink: &'a Path,
+    /// The sink grows no longer than this, in bytes.
+    pub most_bytes: u64,
     /// Looked at before each result: once it is true, reading ends with [`FormatError::Stopped`].
     pub stopped: &'a AtomicBool,
 }
@@ -54,12 +56,25 @@ pub struct Summary {
 /// returns; called again, it is made anew.
 ///
 /// # Errors
-/// When a file with results breaks off or cannot be read, when the caller wishes it to stop, and as the file system says.
+/// When a file with results breaks off or cannot be read, when there is more than the sink may hold, when the caller wishes it to stop, and as the file system says.
 pub fn read_back(wanted: &ReadBack<'_>) -> Result<Summary, FormatError> {
-    let mut sink = Sink::begin(wanted)?;
-    coco::read_results(wanted.out, &mut sink)?;
-    yolo::read_labels(wanted.out, &mut sink)?;
+    let read = read_all(Sink::begin(wanted)?);
+    if read.is_err() {
+        // What is left of it takes room for nothing; the next try replaces it anyway.
+        let _ = fs::remove_file(draft_of(wanted.sink));
+    }
+    read
+}
+
+fn read_all(mut sink: Sink<'_>) -> Result<Summary, FormatError> {
+    let out = sink.wanted.out;
+    coco::read_results(out, &mut sink)?;
+    yolo::read_labels(out, &mut sink)?;
     sink.finish()
+}
+
+fn draft_of(sink: &Path) -> PathBuf {
+    sink.with_extension("draft")
 }
 
 /// What takes in results.
@@ -67,6 +82,7 @@ pub(super) struct Sink<'a> {
     wanted: &'a ReadBack<'a>,
     draft: PathBuf,
     file: BufWriter<File>,
+    bytes: u64,
     rows: Option<NumberedRows>,
     regions: Regions,
     summary: Summary,
@@ -81,10 +97,11 @@ pub(super) struct Target {
 
 impl<'a> Sink<'a> {
     fn begin(wanted: &'a ReadBack<'a>) -> Result<Self, FormatError> {
-        let draft = wanted.sink.with_extension("draft");
+        let draft = draft_of(wanted.sink);
         let rows = NumberedRows::open(wanted.index, wanted.data).map_err(at(wanted.index))?;
         Ok(Self {
             file: BufWriter::new(File::create(&draft).map_err(at(&draft))?),
+            bytes: 0,
             regions: Regions::of(wanted.ontology),
             summary: Summary::default(),
             wanted,
@@ -169,9 +186,15 @@ impl<'a> Sink<'a> {
     }
 
     fn write(&mut self, line: &Map<String, Value>) -> Result<(), FormatError> {
-        let written = serde_json::to_writer(&mut self.file, line).map_err(std::io::Error::from);
-        let ended = written.and_then(|()| self.file.write_all(b"\n"));
-        ended.map_err(at(&self.draft))
+        let text = serde_json::to_vec(line).map_err(std::io::Error::from);
+        let mut text = text.map_err(at(&self.draft))?;
+        text.push(b'\n');
+        self.bytes += text.len() as u64;
+        if self.bytes > self.wanted.most_bytes {
+            let most = self.wanted.most_bytes;
+            return Err(FormatError::TooMuch { most });
+        }
+        self.file.write_all(&text).map_err(at(&self.draft))
     }
 
     fn finish(mut self) -> Result<Summary, FormatError> {

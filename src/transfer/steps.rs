@@ -1,6 +1,12 @@
 //! How a step ends: in a change of its job, or in another try later.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -24,6 +30,22 @@ pub(super) struct Later {
     pub(super) reason: String,
     /// The least wait, where somebody named one.
     pub(super) least: Option<Duration>,
+}
+
+/// Has work that blocks end when nobody waits for it any more.
+#[derive(Debug, Default)]
+pub(super) struct StopOnDrop(pub(super) Arc<AtomicBool>);
+
+impl StopOnDrop {
+    pub(super) fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 impl Transfer {

@@ -45,7 +45,7 @@ enum Action {
     Cancel(Wish),
     /// Starts a job that has ended once more, as a new job
     Retry(Wish),
-    /// Has a job's predictions imported that were not taken, without training again
+    /// Has what an ended training predicted, and Labelbox has not taken, imported by a new job; nothing is trained
     RetryUpload(Wish),
     /// Brings a job's out/model/ home
     Fetch(fetch::Args),

@@ -1,21 +1,16 @@
 //! The forms of data that the model's training reads, written of what was exported.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use super::{Export, failure::Failure};
 use crate::{
     dataset::Ontology,
     formats::{self, FormatError, Notes},
+    transfer::steps::StopOnDrop,
 };
 
 /// Where people read what goes on.
 const PART: &str = "formats";
-
-/// Has the writing end when nobody waits for it any more.
-struct StopOnDrop(Arc<AtomicBool>);
 
 impl Export<'_> {
     /// Writes the model's formats; answers what they could not say.
@@ -45,11 +40,5 @@ impl Export<'_> {
             Ok(Err(error)) => Err(Failure::export(error.to_string())),
             Err(error) => Err(Failure::disk(&std::io::Error::other(error))),
         }
-    }
-}
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

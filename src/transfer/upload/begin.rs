@@ -2,13 +2,11 @@
 
 use std::io;
 
-use jiff::Timestamp;
-
 use super::{
-    BUSY_WAIT, Transfer, Upload,
+    Transfer, Upload,
     failure::{self, Failure},
     freeze::{Found, Order, PREDICTIONS},
-    on_disk,
+    lock, on_disk, wait_for_place,
 };
 use crate::{
     job::{Cause, Change, ImportState, Job, JobKind},
@@ -30,14 +28,16 @@ pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<
     let changes = match upload.take_over().await {
         Ok(Some(changes)) => changes,
         Ok(None) => {
-            let at = Timestamp::now() + BUSY_WAIT;
-            return transfer.context.store.check_again(&[job], at).await;
+            return wait_for_place(transfer, job).await;
         }
         Err(Failure::Store(error)) => return Err(error),
         Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
         Err(Failure::Final(message)) => vec![failure::change(message)],
     };
-    transfer.conclude(&job, changes).await?;
+    let job = transfer.conclude(&job, changes).await?;
+    if job.state.is_terminal() {
+        lock(&transfer.uploads.since).remove(&job.id);
+    }
     Ok(())
 }
 
@@ -157,7 +157,11 @@ impl Upload<'_> {
             most_lines: self.job.entry.import_lines,
             formats: trained.entry.formats.clone(),
         };
-        match on_disk(move || order.carry_out()).await? {
+        match self.carry_out(order).await? {
+            Found::Stopped => {
+                self.check_time(None, &[])?;
+                Err(Failure::Store(StoreError::Stale))
+            }
             Found::Draft(draft) => Ok(draft),
             Found::Useless(why) => Err(Failure::Final(why)),
             Found::Nothing => Err(Failure::Final(format!(

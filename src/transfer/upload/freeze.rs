@@ -2,8 +2,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
-    sync::atomic::AtomicBool,
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{Next, Upload, failure::Failure};
@@ -14,6 +18,7 @@ use crate::{
     job::{Change, JobId},
     job_dir::{AttemptDir, JobDir, files},
     predictions::{Checker, Draft, FreezeError, Sources, freeze},
+    transfer::steps::StopOnDrop,
 };
 
 /// Where a command leaves its predictions.
@@ -21,6 +26,12 @@ pub(super) const PREDICTIONS: &str = "out/predictions.ndjson";
 
 /// The longest ontology that is read, in bytes.
 const ONTOLOGY_LIMIT: u64 = 256 << 20;
+
+/// Lines that are made of results in another form take no more room than this, in bytes.
+const READ_BACK_LIMIT: u64 = 8 << 30;
+
+/// How often it is asked whether the checking is still wanted.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What became of a command's predictions.
 pub(super) enum Found {
@@ -30,6 +41,8 @@ pub(super) enum Found {
     Nothing,
     /// They cannot be used; why, for people.
     Useless(String),
+    /// Nobody wants them any longer.
+    Stopped,
 }
 
 /// Whose predictions are frozen, and for whom.
@@ -52,7 +65,7 @@ impl Upload<'_> {
     /// Freezes what the job's own attempt has left.
     pub(super) async fn freeze(&self) -> Result<Next, Failure> {
         let Ok(_place) = self.transfer.uploads.freezes.try_acquire() else {
-            return Ok(Next::In(super::BUSY_WAIT));
+            return Ok(Next::Busy);
         };
         let order = Order {
             trained: self.dir.clone(),
@@ -62,7 +75,9 @@ impl Upload<'_> {
             most_lines: self.job.entry.import_lines,
             formats: self.job.entry.formats.clone(),
         };
-        match super::on_disk(move || order.carry_out()).await? {
+        match self.carry_out(order).await? {
+            // The next look tells why.
+            Found::Stopped => Ok(Next::Now),
             Found::Draft(draft) => self.keep(draft).await.map(|()| Next::Now),
             Found::Useless(why) => Err(Failure::Final(format!("trained, but {why}"))),
             Found::Nothing if self.job.entry.predictions == Predictions::Optional => {
@@ -72,6 +87,30 @@ impl Upload<'_> {
                 "trained, but left no predictions in {PREDICTIONS}"
             ))),
         }
+    }
+
+    /// Reads, checks and freezes for as long as the job is not stopped and has time.
+    pub(super) async fn carry_out(&self, order: Order) -> Result<Found, Failure> {
+        let stop = StopOnDrop::default();
+        let stopped = Arc::clone(&stop.0);
+        let work = super::on_disk(move || order.carry_out(&stopped));
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                found = &mut work => return found,
+                () = tokio::time::sleep(LOOK) => {
+                    if !self.is_wanted().await? {
+                        stop.stop();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn is_wanted(&self) -> Result<bool, Failure> {
+        let job = self.transfer.context.store.job(self.job.id).await?;
+        let goes_on = job.is_some_and(|job| job.stop.is_none() && job.state == self.job.state);
+        Ok(goes_on && self.check_time(None, &[]).is_ok())
     }
 
     /// Puts frozen predictions in their place, unless more of them were rejected than may be.
@@ -98,7 +137,7 @@ impl Upload<'_> {
 
 impl Order {
     /// Reads, checks and freezes. It may take minutes and blocks.
-    pub(super) fn carry_out(&self) -> io::Result<Found> {
+    fn carry_out(&self, stopped: &Arc<AtomicBool>) -> io::Result<Found> {
         let attempt = self.trained.attempt(self.attempt);
         let written = match files::open_untrusted(attempt.path(), PREDICTIONS) {
             Ok(written) => written,
@@ -125,22 +164,26 @@ impl Order {
                 return Ok(Found::Useless(format!("{why}: {error}")));
             }
         };
-        let read_back = match self.read_back(&attempt, &ontology) {
+        let read_back = match self.read_back(&attempt, &ontology, stopped) {
             Ok(read_back) => read_back,
             Err(FormatError::Io { source, .. }) => return Err(source),
+            Err(FormatError::Stopped) => return Ok(Found::Stopped),
             Err(error) => return Ok(Found::Useless(error.to_string())),
         };
         if written.is_none() && read_back.is_none() {
             return Ok(Found::Nothing);
         }
         let sources = Sources {
-            written: lines(written),
-            read_back: lines(read_back),
+            written: lines(written, stopped),
+            read_back: lines(read_back, stopped),
         };
         let mut checker = Checker::new(&ontology, &rows);
         let place = (&*self.dir.server(), self.most_lines);
         let draft = match freeze(sources, &mut checker, self.job, place) {
             Ok(draft) => draft,
+            Err(FreezeError::Io(_)) if stopped.load(Ordering::Relaxed) => {
+                return Ok(Found::Stopped);
+            }
             Err(FreezeError::Io(error)) => return Err(error),
             Err(error @ FreezeError::TooMany) => return Ok(Found::Useless(error.to_string())),
         };
@@ -156,6 +199,7 @@ impl Order {
         &self,
         attempt: &AttemptDir,
         ontology: &Ontology,
+        stopped: &AtomicBool,
     ) -> Result<Option<File>, FormatError> {
         if !self.formats.iter().any(|format| format.needs_files()) {
             return Ok(None);
@@ -167,7 +211,8 @@ impl Order {
             index: &self.trained.formats_index(),
             ontology,
             sink: &sink,
-            stopped: &AtomicBool::new(false),
+            most_bytes: READ_BACK_LIMIT,
+            stopped,
         })?;
         if summary.files == 0 {
             return Ok(None);
@@ -184,9 +229,30 @@ impl Order {
 }
 
 /// The lines of a file; none if there is none.
-fn lines(file: Option<File>) -> Box<dyn BufRead> {
+fn lines(file: Option<File>, stopped: &Arc<AtomicBool>) -> Box<dyn BufRead> {
     match file {
-        Some(file) => Box::new(BufReader::with_capacity(64 * 1024, file)),
+        Some(file) => Box::new(BufReader::with_capacity(
+            64 * 1024,
+            Stoppable {
+                file,
+                stopped: Arc::clone(stopped),
+            },
+        )),
         None => Box::new(io::empty()),
+    }
+}
+
+/// A file that cannot be read on once nobody wants it.
+struct Stoppable {
+    file: File,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("stopped"));
+        }
+        self.file.read(buffer)
     }
 }

@@ -64,6 +64,8 @@ impl Default for Uploads {
 enum Next {
     /// At once.
     Now,
+    /// Once there is a place for it.
+    Busy,
     /// After a while.
     In(Duration),
     /// It is over.
@@ -94,6 +96,7 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
         };
         let delay = match next {
             Next::Over(changes) => return end(transfer, &job, changes).await,
+            Next::Busy => return wait_for_place(transfer, job).await,
             Next::In(delay) => Some(delay),
             Next::Now => None,
         };
@@ -106,6 +109,17 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
             return store.check_again(&[job], at).await;
         }
     }
+}
+
+/// Looks again soon; people see why nothing moves.
+async fn wait_for_place(transfer: &Transfer, job: Job) -> Result<(), StoreError> {
+    let (store, now) = (&transfer.context.store, Timestamp::now());
+    let reason = Some("predictions are checked one job after the other".to_owned());
+    let job = match job.waiting == reason {
+        true => job,
+        false => store.change(&job, vec![Change::Wait(reason)], now).await?,
+    };
+    store.check_again(&[job], now + BUSY_WAIT).await
 }
 
 /// The job as it stands now, after something has worked; none if it does not upload any more.

@@ -101,6 +101,7 @@ impl Exported {
 
     pub(crate) fn read_back(&self) -> Result<Summary, FormatError> {
         read_back(&ReadBack {
+            most_bytes: 1 << 30,
             out: &self.path("out"),
             data: &self.path("data"),
             index: &self.path("server/formats.index"),
