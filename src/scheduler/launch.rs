@@ -6,7 +6,6 @@ use super::{Mirroring, engine_loop::EngineLoop};
 use crate::{
     config::{EnvValue, Secret},
     dataset::Split,
-    disk::is_out_of_room,
     executor::Launch,
     job::Job,
     job_dir::{JobDir, Limits, Request},
@@ -21,12 +20,9 @@ pub(super) enum Unprepared {
     Never(String),
 }
 
+/// A full disk, too: its job fails with that reason, and no other waits for it.
 fn unwritable(error: std::io::Error) -> Unprepared {
-    let reason = format!("cannot write the job directory: {error}");
-    match is_out_of_room(&error) {
-        true => Unprepared::Yet(reason),
-        false => Unprepared::Never(reason),
-    }
+    Unprepared::Never(format!("cannot write the job directory: {error}"))
 }
 
 impl EngineLoop {

@@ -6,9 +6,8 @@ use serde_json::{Map, Value};
 use super::{Transfer, steps::Later, upload};
 use crate::{
     config::Settled,
-    disk::is_out_of_room,
     job::{Cause, Change, Job, JobKind},
-    job_dir::{CodeError, JobDir, JobRecord},
+    job_dir::{JobDir, JobRecord},
     store::StoreError,
 };
 
@@ -19,13 +18,6 @@ enum Answer {
     No(String),
     /// Ask again.
     Later(Later),
-}
-
-/// Why a job directory could not be laid out.
-enum Hindrance {
-    Fails(Change),
-    /// Somebody makes room.
-    Waits(Later),
 }
 
 pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError> {
@@ -42,8 +34,7 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
                 vec![Change::Settle(settled), Change::Wait(None)]
             }
             Ok(()) => vec![Change::Settle(settled), Change::Queue],
-            Err(Hindrance::Fails(change)) => vec![change],
-            Err(Hindrance::Waits(later)) => return transfer.try_again(job, later).await,
+            Err(change) => vec![change],
         },
     };
     transfer.conclude(&job, changes).await?;
@@ -93,8 +84,8 @@ fn settle(job: &Job, config: &Value) -> Answer {
 }
 
 /// Puts the job directory on disk, with the body as Labelbox sent it and the model's own files as they are now; or
-/// answers what stands in the way.
-async fn lay_out(transfer: &Transfer, job: &Job) -> Result<Result<(), Hindrance>, StoreError> {
+/// answers how the job fails.
+async fn lay_out(transfer: &Transfer, job: &Job) -> Result<Result<(), Change>, StoreError> {
     let store = &transfer.context.store;
     let webhook = store.webhook(job.id).await?;
     let dir = JobDir::new(&transfer.context.jobs_dir, job.id);
@@ -110,31 +101,19 @@ async fn lay_out(transfer: &Transfer, job: &Job) -> Result<Result<(), Hindrance>
         created
             .and_then(|()| dir.write_record(&record))
             .map_err(unwritable)?;
-        dir.take_code(&workdir, &files).map_err(uncopied)
+        dir.take_code(&workdir, &files)
+            .map_err(|error| Change::Fail {
+                cause: Cause::Preflight,
+                message: format!("the model's files cannot be copied: {error}"),
+            })
     };
     let created = tokio::task::spawn_blocking(create).await;
     Ok(created.unwrap_or_else(|error| Err(unwritable(std::io::Error::other(error)))))
 }
 
-fn unwritable(error: std::io::Error) -> Hindrance {
-    let reason = format!("cannot write the job directory: {error}");
-    hindrance(Cause::Infra, reason, Some(&error))
-}
-
-fn uncopied(error: CodeError) -> Hindrance {
-    let reason = format!("the model's files cannot be copied: {error}");
-    match error {
-        CodeError::Broken { source, .. } => hindrance(Cause::Preflight, reason, Some(&source)),
-        _ => hindrance(Cause::Preflight, reason, None),
-    }
-}
-
-fn hindrance(cause: Cause, message: String, error: Option<&std::io::Error>) -> Hindrance {
-    match error {
-        Some(error) if is_out_of_room(error) => Hindrance::Waits(Later {
-            reason: message,
-            least: None,
-        }),
-        _ => Hindrance::Fails(Change::Fail { cause, message }),
+fn unwritable(error: std::io::Error) -> Change {
+    Change::Fail {
+        cause: Cause::Infra,
+        message: format!("cannot write the job directory: {error}"),
     }
 }
