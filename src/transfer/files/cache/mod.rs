@@ -192,6 +192,18 @@ impl Inner {
             // Somebody is at it.
             Err(TryLockError::WouldBlock) => return,
         };
+        self.evict(most);
+    }
+
+    /// Whoever holds the lock may not see what has come meanwhile, so each waits, and looks again.
+    fn shrink_to_limit(&self) {
+        let _evicting = lock(&self.evicting);
+        if lock(&self.held).is_none_or(|held| held > self.limit) {
+            self.evict(self.limit / 10 * KEEP);
+        }
+    }
+
+    fn evict(&self, most: u64) {
         let added = || self.added.load(Ordering::Relaxed);
         let before = added();
         let left = eviction::evict(&self.dir, most);
@@ -208,7 +220,7 @@ impl Inner {
             known
         };
         if held > self.limit {
-            self.shrink(self.limit / 10 * KEEP);
+            self.shrink_to_limit();
         }
     }
 }
