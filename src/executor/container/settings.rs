@@ -80,7 +80,7 @@ impl Settings {
         let user = table::user(table, shares_files);
         let pull_timeout = table.duration("pull_timeout").unwrap_or(PULL_TIMEOUT);
         let gpus = gpus_from(table.value("gpus")).map_err(|text| table.mistake("gpus", text));
-        let engine = table::engine(table);
+        let engine = table::engine(table, folder);
         let pull = table::pull(table);
         let supervisor = table.supervisor(Supervisor::Sent, SendsProgram::Yes);
         let program = table.string("program").map(|path| folder.join(path));

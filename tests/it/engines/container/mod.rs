@@ -5,6 +5,7 @@ mod crashes;
 mod ends;
 mod images;
 mod launches;
+mod secured;
 mod settings;
 mod sight;
 
