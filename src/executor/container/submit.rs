@@ -178,12 +178,10 @@ async fn existing(docker: &Docker, launch: &Launch) -> Result<Existing, SubmitEr
     let status = found.state.and_then(|state| state.status);
     Ok(match status {
         Some(Status::CREATED) => Existing::Created(container),
-        _ => Existing::Begun(handle.pack(launch.id).map_err(SubmitError::Ambiguous)?),
+        _ => Existing::Begun(handle.pack(launch.id)?),
     })
 }
 
 fn pack(container: String, launch: &Launch) -> Result<Handle, SubmitError> {
-    ContainerHandle::new(container, launch)
-        .pack(launch.id)
-        .map_err(SubmitError::Ambiguous)
+    Ok(ContainerHandle::new(container, launch).pack(launch.id)?)
 }
