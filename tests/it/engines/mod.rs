@@ -7,7 +7,6 @@ mod launchers;
 mod models;
 mod program;
 mod slurm;
-mod slurm_words;
 
 use std::{
     path::{Path, PathBuf},
