@@ -4,6 +4,8 @@
 #   tests/engines/slurm.sh start     starts it and prints the folder; with ACCOUNTING=1 also slurmdbd and its MariaDB
 #   tests/engines/slurm.sh stop      ends everything that it has started
 #   tests/engines/slurm.sh crash     kills slurmctld as a power cut would, and starts it again
+#   tests/engines/slurm.sh remember  copies what slurmctld has written down so far
+#   tests/engines/slurm.sh forget    crashes it, and lets it find no more than that: it writes only now and then
 #   tests/engines/slurm.sh crash-nodes   the same with both slurmd; what they run goes on
 #   tests/engines/slurm.sh install   installs the Debian packages, as root
 #
@@ -239,6 +241,17 @@ case ${1:-} in
         start_controller
         until_true "the nodes" both_nodes_answer
         ;;
+    remember)
+        rm -rf "$dir/remembered"
+        cp -a "$dir/state" "$dir/remembered"
+        ;;
+    forget)
+        end slurmctld KILL
+        rm -rf "$dir/state"
+        cp -a "$dir/remembered" "$dir/state"
+        start_controller
+        until_true "the nodes" both_nodes_answer
+        ;;
     crash-nodes)
         end slurmd-node1 KILL
         end slurmd-node2 KILL
@@ -246,5 +259,5 @@ case ${1:-} in
         until_true "the nodes" both_nodes_answer
         ;;
     install) install_packages ;;
-    *) fail "say start, stop, crash, crash-nodes or install" ;;
+    *) fail "say start, stop, crash, remember, forget, crash-nodes or install" ;;
 esac

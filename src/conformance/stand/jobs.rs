@@ -120,6 +120,13 @@ impl Stand {
         }
     }
 
+    /// What has ended is removed from the engine by the server, which must live until then.
+    pub(super) async fn wait_for_leftovers(&self) {
+        while self.leftovers().await.is_ok_and(|left| !left.is_empty()) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Ends what a broken promise has left running.
     pub(super) async fn end_jobs(&self) {
         while let Ok(live) = self.live().await

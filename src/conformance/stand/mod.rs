@@ -156,10 +156,11 @@ impl Stand {
 
     /// Ends the server and removes the trial's files; keeps them, and answers where the jobs' lie, if they are of use.
     pub(super) async fn end(mut self, all_is_well: bool) -> Option<PathBuf> {
-        if tokio::time::timeout(STOP_PATIENCE, self.end_jobs())
-            .await
-            .is_err()
-        {
+        let ended = async {
+            self.end_jobs().await;
+            self.wait_for_leftovers().await;
+        };
+        if tokio::time::timeout(STOP_PATIENCE, ended).await.is_err() {
             tracing::warn!("some jobs of the trial may go on: they did not end in time");
         }
         self.stop().await;

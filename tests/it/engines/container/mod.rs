@@ -3,6 +3,7 @@
 mod conformance;
 mod crashes;
 mod ends;
+mod gate;
 mod images;
 mod launches;
 mod secured;

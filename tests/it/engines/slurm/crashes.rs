@@ -82,19 +82,21 @@ fn number(slurm: &Slurm, name: &str) -> String {
 async fn a_job_that_a_crash_of_the_controller_forgot_is_tried_again_and_its_numbers_next_owner_left_alone()
  {
     let Some(slurm) = slurm().await else { return };
-    let settings = "retry = { max = 1, backoff = \"10ms\" }";
+    // Long enough that the stranger comes first.
+    let settings = "retry = { max = 1, backoff = \"8s\" }";
     let script = "echo $TRAINHOOK_ATTEMPT >> runs";
     let stack = slurm
         .stack("call_timeout = \"3s\"", &model("job", script, settings))
         .await;
     slurm.fill("others");
     slurm.save().await;
+    slurm.script("remember");
     let run = stack.new_run();
     let id = job_id(&stack.click(&run, "job").await);
     wait_for_state(&stack, &id, "pending").await;
     let launch = format!("th-{}-a1", id.replace('-', ""));
     let ours = number(&slurm, &launch);
-    slurm.script("crash");
+    slurm.script("forget");
     let arguments = [
         "--job-name=stranger",
         "--output=/dev/null",
