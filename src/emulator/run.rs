@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    dataset::{Dataset, Row},
+    dataset::Dataset,
     graphql::Refusal,
     imports::Imports,
 };
@@ -71,11 +71,6 @@ pub(super) struct ModelRun {
 }
 
 impl ModelRun {
-    /// The split of a row, by its place in the list of them.
-    pub(super) fn split_of(&self, at: usize, row: &Row) -> usize {
-        self.splits.get(&at).copied().unwrap_or(row.split)
-    }
-
     /// Takes one update: metadata merges, the message sticks, any order of statuses is accepted.
     /// Source: Labelbox/labelbox-python, `test_model_run_status`.
     pub(super) fn update(&mut self, entry: TimelineEntry) {
