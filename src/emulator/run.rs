@@ -6,11 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{
-    dataset::Dataset,
-    graphql::Refusal,
-    imports::Imports,
-};
+use super::{dataset::Dataset, graphql::Refusal, imports::Imports};
 
 /// The statuses that Labelbox takes. Source: labelbox 7.17.0, `ModelRun.Status`.
 pub const STATUSES: [&str; 5] = [
