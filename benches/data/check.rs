@@ -8,17 +8,17 @@ use trainhook::{
     predictions::{Checker, Sources, freeze},
 };
 
-use crate::{export::Exported, row};
+use crate::{measured::row, upload::Circle};
 
 /// Lines of a chunk.
 const CHUNK: u32 = 20_000;
 
-pub(crate) fn measure(rows: u64, exported: &Exported) {
-    let ontology = File::open(exported.job_dir.join("data/ontology.json")).expect("an ontology");
+pub(crate) fn measure(rows: u64, circle: &Circle) {
+    let ontology = File::open(circle.job_dir.join("data/ontology.json")).expect("an ontology");
     let ontology: Ontology = serde_json::from_reader(BufReader::new(ontology)).expect("JSON");
-    let index = RowIndex::open(&exported.job_dir.join("server/rows.index")).expect("an index");
+    let index = RowIndex::open(&circle.job_dir.join("server/rows.index")).expect("an index");
     let mut checker = Checker::new(&ontology, &index);
-    let source = BufReader::new(File::open(&exported.predictions).expect("predictions"));
+    let source = BufReader::new(File::open(circle.predictions.path()).expect("predictions"));
     let server = tempfile::tempdir().expect("a folder");
     let begun = Instant::now();
     let draft = freeze(

@@ -67,6 +67,8 @@ pub(super) struct Asked {
     /// Its own arguments.
     pub(super) arguments: Map<String, Value>,
     below: Vec<(String, Map<String, Value>)>,
+    /// The fields without fields of their own, each with those above it: `nodes.dataRow.id`.
+    leaves: Vec<String>,
 }
 
 impl Asked {
@@ -78,7 +80,18 @@ impl Asked {
             below: below
                 .map(|field| (field.name.clone(), fill_all(&field.arguments, variables)))
                 .collect(),
+            leaves: leaves(&field.selection),
         }
+    }
+
+    /// Whether a field below `path` is asked for, other than `but`.
+    pub(super) fn asks_below(&self, path: &str, but: &str) -> bool {
+        let below = |leaf: &String| {
+            leaf.strip_prefix(path)?
+                .strip_prefix('.')
+                .map(|name| name != but)
+        };
+        self.leaves.iter().filter_map(below).any(|other| other)
     }
 
     /// The arguments of a field directly below; none if it is not asked for.
@@ -110,6 +123,17 @@ impl Argument {
             Self::Object(entries) => entries.iter().flat_map(|(_, v)| v.variables()).collect(),
         }
     }
+}
+
+fn leaves(selection: &[Field]) -> Vec<String> {
+    let leaf = |field: &Field| match field.selection.as_slice() {
+        [] => vec![field.name.clone()],
+        below => leaves(below)
+            .iter()
+            .map(|leaf| format!("{}.{leaf}", field.name))
+            .collect(),
+    };
+    selection.iter().flat_map(leaf).collect()
 }
 
 /// The arguments with the variables put in; those of absent variables are absent.

@@ -4,7 +4,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use super::{
     document::Asked,
     graphql::Refusal,
     resolve::labelbox_time,
+    stored_file::StoredFile,
     world::World,
 };
 
@@ -164,10 +164,11 @@ impl Exports {
     }
 
     /// A piece of a task's result, by `<start>-<end>`.
-    pub(super) fn file(&self, task: &str, range: &str) -> Option<Bytes> {
+    pub(super) fn file(&self, task: &str, range: &str) -> Option<StoredFile> {
         let (start, end) = range.split_once('-')?;
         let content = self.tasks.get(task)?.content.as_ref()?;
-        Some(content.slice(start.parse().ok()?, end.parse().ok()?))
+        let (start, end) = (start.parse().ok()?, end.parse().ok()?);
+        Some(StoredFile::piece(content, start, end))
     }
 
     /// How many tasks there were.

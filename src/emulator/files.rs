@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use sha1::{Digest, Sha1};
 use tokio::time::sleep;
 use warp::{
     Filter, Reply,
@@ -26,6 +25,7 @@ use super::{
     labelbox::has_key,
     listener::{closed, refuse, response},
     shared::Shared,
+    stored_file::StoredFile,
     world::World,
 };
 
@@ -75,7 +75,7 @@ async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -
             give()
         }
         Some(FaultKind::TruncateBody { bytes }) => match &found {
-            Ok(file) => truncated(file, bytes),
+            Ok(file) => truncated(file, path, bytes),
             Err(_) => give(),
         },
         Some(FaultKind::Status {
@@ -103,13 +103,13 @@ fn names(path: &str) -> [&str; 3] {
     [path, folder, "/files"]
 }
 
-fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
+fn serve(file: &StoredFile, path: &str, headers: &HeaderMap) -> Response {
     let header = |name| {
         headers
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    let tag = tag(file);
+    let (tag, length) = (file.tag(path), file.len());
     if header(IF_NONE_MATCH) == Some(&tag) {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         insert(&mut response, ETAG, &tag);
@@ -124,22 +124,18 @@ fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
             .parse::<usize>()
             .ok()
     });
-    let mut response = match from {
-        Some(from) if from >= file.len() => {
-            return refuse(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "there is nothing behind the end",
-            );
-        }
-        Some(from) => {
-            let mut response = Response::new(file.slice(from..).into());
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            let range = format!("bytes {from}-{}/{}", file.len() - 1, file.len());
-            insert(&mut response, CONTENT_RANGE, &range);
-            response
-        }
-        None => Response::new(file.clone().into()),
-    };
+    if from.is_some_and(|from| from >= length) {
+        let text = "there is nothing behind the end";
+        return refuse(StatusCode::RANGE_NOT_SATISFIABLE, text);
+    }
+    let mut response = file.body(from.unwrap_or_default());
+    if let Some(from) = from {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let range = format!("bytes {from}-{}/{length}", length - 1);
+        insert(&mut response, CONTENT_RANGE, &range);
+    }
+    let left = length - from.unwrap_or_default();
+    insert(&mut response, CONTENT_LENGTH, &left.to_string());
     insert(&mut response, ETAG, &tag);
     insert(&mut response, ACCEPT_RANGES, "bytes");
     let kind = match path.ends_with(".png") {
@@ -150,20 +146,9 @@ fn serve(file: &Bytes, path: &str, headers: &HeaderMap) -> Response {
     response
 }
 
-/// What tells a file from another one.
-fn tag(file: &[u8]) -> String {
-    let digest = Sha1::digest(file);
-    let digits: String = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("\"{digits}\"")
-}
-
 /// Less than was announced: the connection closes within the body.
-fn truncated(file: &Bytes, bytes: usize) -> Response {
-    let beginning = file.slice(..bytes.min(file.len()));
+fn truncated(file: &StoredFile, path: &str, bytes: usize) -> Response {
+    let beginning = file.slice(0, bytes);
     let cut = async {
         // What was sent leaves the buffers only while the body has nothing to say.
         sleep(BEFORE_A_CUT).await;
@@ -172,7 +157,7 @@ fn truncated(file: &Bytes, bytes: usize) -> Response {
     let body = stream::iter([Ok(beginning)]).chain(stream::once(cut));
     let mut response = warp::reply::stream(body).into_response();
     insert(&mut response, CONTENT_LENGTH, &file.len().to_string());
-    insert(&mut response, ETAG, &tag(file));
+    insert(&mut response, ETAG, &file.tag(path));
     response
 }
 
@@ -183,21 +168,24 @@ fn insert(response: &mut Response, name: warp::http::HeaderName, value: &str) {
 }
 
 impl World {
-    fn file(&self, path: &str) -> Option<Bytes> {
+    fn file(&self, path: &str) -> Option<StoredFile> {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        match parts.as_slice() {
-            ["files", "exports", task, range] => self.exports.file(task, range),
+        let whole = match parts.as_slice() {
+            ["files", "exports", task, range] => return self.exports.file(task, range),
             ["files", "imports", run, id, kind] => self.run(run)?.imports.file(id, kind),
             ["files", "media", name] | ["masks", name] => self.media(name),
             _ => None,
-        }
+        };
+        whole.map(StoredFile::Whole)
     }
 
     /// A file of ours by its whole address.
     pub(super) fn own_file(&self, url: &str, now: Timestamp) -> Option<Bytes> {
         let path = url.strip_prefix(self.signer.base())?;
         let (path, query) = path.split_once('?')?;
-        self.file(path)
-            .filter(|_| self.signer.allows(path, query, now))
+        let file = self
+            .file(path)
+            .filter(|_| self.signer.allows(path, query, now))?;
+        Some(file.slice(0, usize::MAX))
     }
 }

@@ -25,6 +25,7 @@ mod run;
 mod schema;
 mod shared;
 mod signed;
+mod stored_file;
 mod world;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

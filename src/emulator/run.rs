@@ -6,11 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{
-    dataset::{Dataset, Row},
-    graphql::Refusal,
-    imports::Imports,
-};
+use super::{dataset::Dataset, graphql::Refusal, imports::Imports};
 
 /// The statuses that Labelbox takes. Source: labelbox 7.17.0, `ModelRun.Status`.
 pub const STATUSES: [&str; 5] = [
@@ -71,11 +67,6 @@ pub(super) struct ModelRun {
 }
 
 impl ModelRun {
-    /// The split of a row, by its place in the list of them.
-    pub(super) fn split_of(&self, at: usize, row: &Row) -> usize {
-        self.splits.get(&at).copied().unwrap_or(row.split)
-    }
-
     /// Takes one update: metadata merges, the message sticks, any order of statuses is accepted.
     /// Source: Labelbox/labelbox-python, `test_model_run_status`.
     pub(super) fn update(&mut self, entry: TimelineEntry) {

@@ -59,15 +59,18 @@ impl Generated {
     }
 
     pub(super) fn row(&self, at: usize) -> Option<Row> {
-        let number = format!("{at:0DIGITS$}");
-        (at < self.rows).then(|| Row {
-            split: match at % 10 {
-                ..8 => 0,
-                8 => 1,
-                _ => 2,
-            },
-            ..row(&number, KINDS[at % KINDS.len()], "")
-        })
+        let (_, split) = self.id_and_split(at)?;
+        let row = row(&number(at), KINDS[at % KINDS.len()], "");
+        Some(Row { split, ..row })
+    }
+
+    pub(super) fn id_and_split(&self, at: usize) -> Option<(String, usize)> {
+        let split = match at % 10 {
+            ..8 => 0,
+            8 => 1,
+            _ => 2,
+        };
+        (at < self.rows).then(|| (id(&number(at)), split))
     }
 
     /// The lines of an export. Each has as many bytes as was wished, or as it needs.
@@ -91,10 +94,18 @@ impl Generated {
     }
 }
 
+fn number(at: usize) -> String {
+    format!("{at:0DIGITS$}")
+}
+
+fn id(number: &str) -> String {
+    format!("cl0generated0000{number}")
+}
+
 fn row(number: &str, kind: &str, text: &str) -> Row {
     let answer = radio_answer("kind", kind, &format!("cl0feature00000{number}"));
     Row {
-        id: format!("cl0generated0000{number}"),
+        id: id(number),
         global_key: Some(format!("row-{number}")),
         external_id: None,
         row_data: RowData::Given(format!("Row {number} is of {kind}. {text}")),

@@ -163,6 +163,14 @@ impl Dataset {
         }
     }
 
+    /// Of a row only its id, and its split by its place in [`SPLITS`].
+    pub(super) fn id_and_split(&self, at: usize) -> Option<(String, usize)> {
+        match &self.rows {
+            Rows::Listed(listed) => listed.rows.get(at).map(|row| (row.id.clone(), row.split)),
+            Rows::Generated(generated) => generated.id_and_split(at),
+        }
+    }
+
     /// The place of the row with that id or global key.
     pub(super) fn find(&self, id_or_key: &str) -> Option<usize> {
         match &self.rows {

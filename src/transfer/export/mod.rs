@@ -17,6 +17,7 @@ mod rows;
 mod sorter;
 mod splits;
 mod task;
+mod writer;
 
 use std::{
     io,
@@ -160,8 +161,16 @@ impl Export<'_> {
         ontology: &Option<Ontology>,
     ) -> Result<Record, Failure> {
         // Labelbox takes its time for the task; the splits are asked for meanwhile.
+        let begun = Instant::now();
         let (splits, ()) = tokio::try_join!(self.splits(), self.until_complete(task))?;
-        self.rows(task, splits, ontology).await
+        let asked = Instant::now();
+        let record = self.rows(task, splits, ontology).await?;
+        tracing::info!(
+            job_id = %self.job.id, task, rows = record.rows(), bytes = record.read,
+            splits_ms = milliseconds(asked - begun), rows_ms = milliseconds(asked.elapsed()),
+            "the rows are sorted",
+        );
+        Ok(record)
     }
 
     /// Tells people how far a part of the export is.
@@ -169,6 +178,10 @@ impl Export<'_> {
         let meters = &self.transfer.context.exports;
         meters.note(self.job.id, part, text.into());
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// When the job began to export, this time.

@@ -1,4 +1,4 @@
-//! The files that rows go into: written in large pieces, with the digest of what is in them.
+//! The files that rows go into, with the digest of what is in them.
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::{RowIndexWriter, index_length};
 
-/// What each file collects before it is written, in bytes.
+/// What is read or written at once, in bytes.
 const BUFFER: usize = 256 << 10;
 
 /// The file of a split.
@@ -20,7 +20,6 @@ const BUFFER: usize = 256 << 10;
 pub(super) struct Output {
     file: File,
     hash: Sha256,
-    buffer: Vec<u8>,
     is_synced: bool,
 }
 
@@ -29,20 +28,19 @@ impl Output {
     pub(super) fn open(path: &Path, length: u64) -> io::Result<Self> {
         let mut file = open(path)?;
         file.set_len(length)?;
-        let mut this = Self {
-            hash: Sha256::new(),
-            buffer: vec![0; BUFFER],
-            file: file.try_clone()?,
-            is_synced: false,
-        };
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; BUFFER];
         loop {
-            match file.read(&mut this.buffer)? {
+            match file.read(&mut buffer)? {
                 0 => break,
-                length => this.hash.update(&this.buffer[..length]),
+                length => hash.update(&buffer[..length]),
             }
         }
-        this.buffer.clear();
-        Ok(this)
+        Ok(Self {
+            file,
+            hash,
+            is_synced: false,
+        })
     }
 
     /// Of all that was put in, in hexadecimal digits.
@@ -51,36 +49,18 @@ impl Output {
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Answers how many bytes were added.
-    pub(super) fn put(&mut self, line: &[u8]) -> io::Result<u64> {
-        self.buffer.extend_from_slice(line);
-        let ended = line.ends_with(b"\n");
-        if !ended {
-            self.buffer.push(b'\n');
-        }
-        if self.buffer.len() >= BUFFER {
-            self.flush()?;
-        }
-        Ok(line.len() as u64 + u64::from(!ended))
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.is_synced = false;
+        self.hash.update(bytes);
+        self.file.write_all(bytes)
     }
 
+    /// Returns when what was written is there to stay.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.flush()?;
         if !self.is_synced {
             self.file.sync_data()?;
             self.is_synced = true;
         }
-        Ok(())
-    }
-
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        self.is_synced = false;
-        self.hash.update(&self.buffer);
-        self.file.write_all(&self.buffer)?;
-        self.buffer.clear();
         Ok(())
     }
 }

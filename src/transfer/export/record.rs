@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::splits;
 use crate::{
+    dataset::{Split, index_length},
     job_dir::{JobDir, files},
     process,
 };
@@ -76,6 +77,16 @@ impl Record {
 
     pub(super) fn rows(&self) -> u64 {
         self.files.iter().map(|part| part.rows).sum()
+    }
+
+    /// Whether all that it counts on is on disk.
+    pub(super) fn is_there(&self, dir: &JobDir) -> bool {
+        let holds = |path: &Path, length| {
+            fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() >= length)
+        };
+        let mut parts = Split::ALL.into_iter().zip(&self.files);
+        parts.all(|(split, part)| holds(&dir.data().join(split.file_name()), part.bytes))
+            && holds(&dir.server().join(INDEX_FILE), index_length(self.rows()))
     }
 
     pub(super) fn read_from(dir: &JobDir) -> io::Result<Self> {

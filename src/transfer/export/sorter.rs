@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,12 +12,13 @@ use tokio::sync::mpsc;
 
 use super::{
     classes::SeenClasses,
-    output::{Output, open_index},
-    record::{INDEX_FILE, Part, Record},
+    output::open_index,
+    record::{INDEX_FILE, Record},
     splits::Splits,
+    writer::Writer,
 };
 use crate::{
-    dataset::{Ontology, RowHead, RowIndexWriter, Split, index_length, name_hash},
+    dataset::{Ontology, RowHead, RowIndexWriter, Split, name_hash},
     job_dir::{JobDir, files},
     meters::ExportMeters,
 };
@@ -78,7 +78,7 @@ pub(super) struct Sorter {
     splits: Splits,
     classes: Option<SeenClasses>,
     meters: Arc<ExportMeters>,
-    outputs: [Output; 4],
+    writer: Writer,
     index: RowIndexWriter<BufWriter<File>>,
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
@@ -99,14 +99,11 @@ impl Sorter {
             meters,
         } = setting;
         let mut record = Record::read_from(&dir)?;
-        if record.task != task || !is_there(&dir, &record) {
+        if record.task != task || !record.is_there(&dir) {
             record = record.restarted(&task);
             record.write_to(&dir)?;
         }
-        let [first, second, third, fourth] = Split::ALL.map(|split| {
-            let part = &record.files[split as usize];
-            Output::open(&dir.data().join(split.file_name()), part.bytes)
-        });
+        let writer = Writer::open(&dir, &record.files)?;
         let index = open_index(&dir.server().join(INDEX_FILE), record.rows())?;
         let classes = ontology.map(|known| SeenClasses::new(known, record.labelled.clone()));
         Ok(Self {
@@ -114,7 +111,7 @@ impl Sorter {
             splits,
             classes,
             meters,
-            outputs: [first?, second?, third?, fourth?],
+            writer,
             index,
             rest: Vec::new(),
             record,
@@ -191,7 +188,7 @@ impl Sorter {
         self.index.add(&head, id, split)?;
         let part = &mut self.record.files[split as usize];
         part.rows += 1;
-        part.bytes += self.outputs[split as usize].put(line)?;
+        part.bytes += self.writer.put(split, line)?;
         Ok(())
     }
 
@@ -206,9 +203,7 @@ impl Sorter {
         if self.saved_at.elapsed() >= rest {
             return self.save();
         }
-        for output in &mut self.outputs {
-            output.flush()?;
-        }
+        self.writer.flush()?;
         self.index.file().flush()?;
         self.take_note();
         self.record.write_unsynced_to(&self.dir)
@@ -216,9 +211,7 @@ impl Sorter {
 
     fn save(&mut self) -> io::Result<()> {
         let begun = Instant::now();
-        for output in &mut self.outputs {
-            output.sync()?;
-        }
+        self.writer.sync()?;
         self.index.file().flush()?;
         self.index.file().get_ref().sync_data()?;
         self.take_note();
@@ -243,28 +236,13 @@ impl Sorter {
             self.line(&line)?;
             self.meters.add(1, 0);
         }
-        for output in &mut self.outputs {
-            output.flush()?;
-        }
-        for (part, output) in self.record.files.iter_mut().zip(&self.outputs) {
-            part.sha256 = output.sha256();
+        let digests = self.writer.digests()?;
+        for (part, digest) in self.record.files.iter_mut().zip(digests) {
+            part.sha256 = digest;
         }
         self.record.complete = true;
         self.save()?;
         files::sync_dir(&self.dir.data())?;
         Ok(self.record)
     }
-}
-
-/// Whether all that the record counts on is on disk.
-fn is_there(dir: &JobDir, record: &Record) -> bool {
-    let holds = |path: &Path, length| {
-        std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() >= length)
-    };
-    let file = |split: Split| dir.data().join(split.file_name());
-    Split::ALL
-        .into_iter()
-        .zip(&record.files)
-        .all(|(split, part): (_, &Part)| holds(&file(split), part.bytes))
-        && holds(&dir.server().join(INDEX_FILE), index_length(record.rows()))
 }
