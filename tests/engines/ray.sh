@@ -93,20 +93,22 @@ start() {
     # In place of 127.0.0.1 Ray would take the address of the first network card.
     begin head --head --node-ip-address=127.0.0.2 --port="$port" --dashboard-host=127.0.0.1 --include-dashboard=true --dashboard-port=$((port + 1)) \
         --dashboard-agent-listen-port=$((port + 2)) --ray-client-server-port=$((port + 3)) \
-        --num-cpus="${RAY_CPUS:-4}" --num-gpus="${RAY_GPUS:-2}" --temp-dir="$dir/tmp" "$@"
+        --num-cpus="${RAY_CPUS:-4}" --num-gpus="${RAY_GPUS:-2}" --resources='{"slot": 8}' --temp-dir="$dir/tmp" "$@"
     until_true head answers
     echo "export TRAINHOOK_TEST_RAY=$address TRAINHOOK_RAY_DIR=$dir"
 }
 
 join_node() {
+    end node
     begin node --node-ip-address=127.0.0.3 --address="127.0.0.2:$port" --dashboard-agent-listen-port=$((port + 4)) \
         --num-cpus=2 --num-gpus=0 --resources='{"spare": 1}'
     until_true node has_joined
 }
 
-# The pids of all below a process.
+# The pids of all below a process, but for what jobs have started.
 tree() {
     local child
+    if grep -q '^ray::JobSuperv' "/proc/$1/comm" 2>/dev/null; then return; fi
     for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do
         echo "$child"
         tree "$child"
