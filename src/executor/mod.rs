@@ -9,8 +9,11 @@ pub mod container;
 mod fit;
 mod launch;
 pub mod local;
+mod merge;
 pub mod program;
+pub mod ray;
 mod registry;
+mod shell;
 pub mod slurm;
 mod surroundings;
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Executor, container, local, program, slurm};
+use super::{Executor, container, local, program, ray, slurm};
 use crate::config::{ExecutorEntry, Mistake, Table};
 
 /// What an executor is built from, beside its table.
@@ -39,6 +39,7 @@ impl Default for Registry {
         .with("container", container::build)
         .with("local", local::build)
         .with("program", program::build)
+        .with("ray", ray::build)
         .with("slurm", slurm::build)
     }
 }

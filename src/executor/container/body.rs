@@ -9,11 +9,11 @@ use super::{
     engine::Fault,
     handle::{LAUNCH_LABEL, SERVER_LABEL},
     mounts::{self, Access, Mount, PROGRAM},
-    settings::{Container, Settings, merge},
+    settings::{Container, Settings},
 };
 use crate::{
     config::{Supervisor, Table},
-    executor::Launch,
+    executor::{Launch, merge::merge},
     job_dir::AttemptDir,
 };
 

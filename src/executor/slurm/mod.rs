@@ -16,7 +16,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
+use super::{
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, shell,
+};
 use crate::{
     config::{SendsProgram, Supervisor, Table},
     job::{Handle, HandleError, Observation},
@@ -153,7 +155,7 @@ impl Executor for SlurmExecutor {
             return Err(QueryError("Slurm has not ended it yet".to_owned()));
         }
         if let Some(folder) = unpacked.attempt_dir {
-            script::remove_environment(folder).await;
+            shell::remove_variables(folder.join(script::ENVIRONMENT)).await;
         }
         Ok(())
     }

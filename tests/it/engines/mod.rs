@@ -6,6 +6,7 @@ mod hanging;
 mod launchers;
 mod models;
 mod program;
+mod ray;
 mod slurm;
 
 use std::{

@@ -7,6 +7,7 @@ pub(crate) mod labelbox_door;
 pub(crate) mod numbers;
 pub(crate) mod processes;
 pub(crate) mod raw_http;
+pub(crate) mod ray;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod stack;
