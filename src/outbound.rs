@@ -11,12 +11,17 @@ static PROVIDER: Once = Once::new();
 /// follow no redirects: an answer is the answer of the address that was asked, and a key or a signature
 /// never travels further. The time limit of a whole call is the caller's to set.
 pub fn client_builder() -> reqwest::ClientBuilder {
-    PROVIDER.call_once(|| {
-        // An error means that a provider is there already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    provide_cryptography();
     reqwest::Client::builder()
         .user_agent(concat!("trainhook/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// Installs what TLS needs, for clients that are built elsewhere.
+pub(crate) fn provide_cryptography() {
+    PROVIDER.call_once(|| {
+        // An error means that a provider is there already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
 }
