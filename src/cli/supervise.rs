@@ -97,3 +97,25 @@ impl StubArgs {
         ExitCode::from(become_command(self.parent, &self.command))
     }
 }
+
+/// The arguments of the copy: an image that holds this program alone has no other to copy it with.
+#[derive(Debug, clap::Args)]
+pub(super) struct CopyArgs {
+    /// The new file.
+    target: PathBuf,
+}
+
+impl CopyArgs {
+    pub(super) fn run(self) -> ExitCode {
+        // The permission to run it is copied, too.
+        let own = std::env::current_exe();
+        match own.and_then(|own| std::fs::copy(own, &self.target)) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => {
+                let target = self.target.display();
+                complain(format_args!("cannot copy the program to {target}: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

@@ -7,6 +7,8 @@
 mod call;
 pub mod container;
 mod fit;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod launch;
 pub mod local;
 mod merge;

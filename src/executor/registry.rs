@@ -37,11 +37,31 @@ impl Default for Registry {
             kinds: BTreeMap::new(),
         }
         .with("container", container::build)
+        .with("kubernetes", kubernetes)
         .with("local", local::build)
         .with("program", program::build)
         .with("ray", ray::build)
         .with("slurm", slurm::build)
     }
+}
+
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::build as kubernetes;
+
+/// A table for an engine that this program was built without.
+#[cfg(not(feature = "kubernetes"))]
+fn kubernetes(table: &mut Table, _context: &BuildContext<'_>) -> Built {
+    table.mistake(
+        "kind",
+        "this trainhook was built without Kubernetes: take one that was built with its feature `kubernetes`",
+    );
+    let mistakes = table.take_mistakes();
+    // Its other keys cannot be judged.
+    let keys: Vec<String> = table.keys().map(str::to_owned).collect();
+    for key in keys {
+        drop(table.value(&key));
+    }
+    Err(mistakes)
 }
 
 impl fmt::Debug for Registry {
