@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, time::Duration};
 
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header::CONTENT_LENGTH};
 use serde_json::Value;
 
 use crate::{
@@ -93,8 +93,11 @@ impl Api {
         body: Body,
         (time, limit): (Duration, usize),
     ) -> Result<Vec<u8>, Fault> {
+        // A wish without a length is refused by some proxies.
+        let is_post = method == Method::POST;
         let request = self.client.request(method, self.url(path)).timeout(time);
         let request = match body {
+            Body::Nothing if is_post => request.header(CONTENT_LENGTH, 0),
             Body::Nothing => request,
             Body::Json(body) => request.json(&body),
             Body::Bytes(bytes) => request.body(bytes),

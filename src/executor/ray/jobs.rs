@@ -113,7 +113,7 @@ impl Lookout {
                 Err(fault) => return handles.iter().map(|_| Err(fault.clone().into())).collect(),
             }
         }
-        let looks = handles.to_vec().into_iter();
+        let looks = handles.iter().cloned();
         let looks = looks.map(|handle| async move { one_by_one(api, &handle).await });
         futures_util::stream::iter(looks)
             .buffered(AT_ONCE)

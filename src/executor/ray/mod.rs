@@ -31,6 +31,7 @@ use api::Api;
 use jobs::Lookout;
 use package::Packages;
 use settings::{Options, Settings};
+use stop::Ending;
 
 /// Builds it from its table. Asks Ray nothing: it may be away, and come.
 ///
@@ -48,6 +49,7 @@ pub fn build(table: &mut Table, context: &BuildContext<'_>) -> Built {
         settings,
         packages: Packages::default(),
         lookout: Lookout::default(),
+        ending: Ending::default(),
     }))
 }
 
@@ -58,6 +60,7 @@ struct RayExecutor {
     settings: Settings,
     packages: Packages,
     lookout: Lookout,
+    ending: Ending,
 }
 
 #[async_trait]

@@ -1,6 +1,11 @@
 //! Ending jobs, and what Ray keeps of them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use reqwest::Method;
 
@@ -23,6 +28,28 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 /// Bytes read of a job's log, which holds what the supervisor and Ray have to say.
 const LOG_LIMIT: usize = 1024 * 1024;
 
+/// A supervisor that has told how its command ended needs so long at most to end itself.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// Attempts whose end is known here while Ray still sees them run, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    since: Mutex<HashMap<LaunchId, Instant>>,
+}
+
+impl Ending {
+    /// Whether it may end by itself: to stop it would have Ray call it stopped, or failed, which it is not.
+    fn is_given_time(&self, launch_id: LaunchId, now: Instant) -> bool {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        now.duration_since(*since.entry(launch_id).or_insert(now)) < LAST_STEPS
+    }
+
+    fn forget(&self, launch_id: LaunchId) {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.remove(&launch_id);
+    }
+}
+
 impl RayExecutor {
     /// Ray's own SIGTERM goes to every process of the job at once, and its grace is fixed at the submit. So a supervisor
     /// is asked by its own channel, which it sees where files are shared as well as by the mirror's answers; Ray itself
@@ -37,9 +64,11 @@ impl RayExecutor {
             Some(job) if !job.is_over() => job,
             _ => return Ok(CancelOutcome::AlreadyEnded),
         };
-        match job.status == "RUNNING" && !grace.is_zero() {
-            true => wish(unpacked.attempt_dir, grace).await?,
-            false => self.stop(handle.launch_id).await?,
+        let runs = job.status == "RUNNING";
+        if runs && !grace.is_zero() {
+            wish(unpacked.attempt_dir, grace).await?;
+        } else if !(runs && self.ends_by_itself(handle.launch_id, &unpacked).await) {
+            self.stop(handle.launch_id).await?;
         }
         Ok(CancelOutcome::Requested)
     }
@@ -51,7 +80,10 @@ impl RayExecutor {
         let launch_id = handle.launch_id;
         if let Some(job) = self.own_job(launch_id, &unpacked).await? {
             if !job.is_over() {
-                self.stop(launch_id).await?;
+                let runs = job.status == "RUNNING";
+                if !(runs && self.ends_by_itself(launch_id, &unpacked).await) {
+                    self.stop(launch_id).await?;
+                }
                 let status = job.status;
                 return Err(QueryError(format!(
                     "Ray has not ended it yet: it is {status}"
@@ -61,8 +93,17 @@ impl RayExecutor {
                 self.delete(launch_id).await?;
             }
         }
+        self.ending.forget(launch_id);
         shell::remove_variables(unpacked.attempt_dir.join(ENVIRONMENT)).await;
         Ok(())
+    }
+
+    /// Whether its supervisor has written its record, and is about to leave.
+    async fn ends_by_itself(&self, launch_id: LaunchId, handle: &RayHandle) -> bool {
+        let dir = AttemptDir::at(handle.attempt_dir.clone());
+        let read = tokio::task::spawn_blocking(move || dir.read_exit()).await;
+        let is_recorded = matches!(read, Ok(Ok(Some(_))));
+        is_recorded && self.ending.is_given_time(launch_id, Instant::now())
     }
 
     /// The job of that name, if this server has made it.

@@ -108,14 +108,14 @@ impl Ray {
 
     /// Waits until it remembers so many jobs.
     pub(crate) async fn wait_for_jobs(&self, count: usize) -> Vec<String> {
-        for _ in 0..600 {
+        for _ in 0..1500 {
             let jobs = self.jobs().await;
             if jobs.len() == count {
                 return jobs;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("{count} jobs in Ray: {}", self.list().await);
+        panic!("{count} jobs in Ray: {:#}", self.list().await);
     }
 
     /// Stops a job as a person would.
@@ -173,14 +173,21 @@ impl Ray {
     pub(crate) async fn stack_at(&self, address: &str, more: &str, models: &str) -> Stack {
         let work_dir = format!("work_dir = \"{}\"\n", self.node.path().display());
         let table = self.table_at(address, &(work_dir + more));
+        let port = free_port();
         Stack::start_whole(|endpoint| {
-            let listening = "[server]\njobs_listen = \"127.0.0.1:0\"\n";
-            let settings = settings().replace("[server]\n", listening);
+            let listening = format!("[server]\njobs_listen = \"127.0.0.1:{port}\"\n");
+            let settings = settings().replace("[server]\n", &listening);
             let workspace = workspace("main", "/", endpoint);
             format!("{settings}{workspace}[executors.local]\n{table}{models}")
         })
         .await
     }
+}
+
+/// A port that a server can have again after its restart: supervisors know no other.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a bound address").port()
 }
 
 /// The program is where it is.

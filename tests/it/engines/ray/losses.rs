@@ -68,6 +68,9 @@ async fn a_node_that_is_lost_is_told_apart_and_the_job_tried_again() {
     let supervisor = supervisor_of(&launch);
     process::kill(supervisor, Signal::STOP).expect("it is ours");
     ray.script(&["lose"], &[]);
+    for actor in actors().into_iter().filter_map(ProcessId::of) {
+        processes::kill(actor);
+    }
     processes::kill(supervisor);
     has_ended(&stack, &id, "node_lost").await;
     ray.script(&["join"], &[]);

@@ -138,6 +138,9 @@ async fn a_name_that_is_taken_is_the_same_attempt() {
     }
 }
 
+/// Whether a refusal is of a kind.
+type Kind = fn(&SubmitError) -> bool;
+
 #[tokio::test]
 async fn what_a_refusal_means() {
     let traceback = "Traceback (most recent call last):\n  File \"utils.py\", line 128, in parse\n    \
@@ -146,7 +149,7 @@ async fn what_a_refusal_means() {
     let rejected = |refused: &SubmitError| matches!(refused, SubmitError::Rejected(_));
     let transient = |refused: &SubmitError| matches!(refused, SubmitError::Transient(_));
     let ambiguous = |refused: &SubmitError| matches!(refused, SubmitError::Ambiguous(_));
-    let cases: [(Vec<Reply>, fn(&SubmitError) -> bool, &str); 9] = [
+    let cases: [(Vec<Reply>, Kind, &str); 9] = [
         (
             vec![Reply::new(400, traceback)],
             rejected,
