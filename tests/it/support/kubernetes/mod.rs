@@ -38,7 +38,7 @@ pub(crate) const SUPERVISOR: &str = "localhost/trainhook:test";
 
 /// A cluster that lives as long as this.
 pub(crate) struct Cluster {
-    pub(crate) world: Arc<World>,
+    world: Arc<World>,
     address: SocketAddr,
     folder: TempDir,
     listening: Option<JoinHandle<()>>,
@@ -141,6 +141,47 @@ impl Cluster {
     /// Takes a Job's place away, or gives it one, as Kueue does.
     pub(crate) fn suspend(&self, job: &str, is_suspended: bool) {
         node::suspend(&self.world, job, is_suspended);
+    }
+
+    pub(crate) fn no_node_takes(&self, why: &str) {
+        World::set(&self.world.unschedulable, Some(why));
+    }
+
+    pub(crate) fn nodes_take_pods(&self) {
+        World::set(&self.world.unschedulable, None);
+    }
+
+    pub(crate) fn no_image_comes(&self, why: &str) {
+        World::set(&self.world.no_image, Some(why));
+    }
+
+    pub(crate) fn images_come(&self) {
+        World::set(&self.world.no_image, None);
+    }
+
+    pub(crate) fn no_pod_is_made(&self, why: &str) {
+        World::set(&self.world.no_pod, Some(why));
+    }
+
+    pub(crate) fn pods_are_made(&self) {
+        World::set(&self.world.no_pod, None);
+    }
+
+    /// What the account may not do: `create jobs`.
+    pub(crate) fn forbid(&self, what: &[&str]) {
+        self.world.forbid(what);
+    }
+
+    /// So many Jobs more of a server, which do nothing.
+    pub(crate) fn add_jobs_of(&self, server: &str, count: usize) {
+        for number in 0..count {
+            let metadata =
+                json!({"name": format!("a-{number:05}"), "labels": {"trainhook.server": server}});
+            let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": {}}});
+            self.world
+                .create("jobs", "train", job)
+                .expect("a fresh name");
+        }
     }
 
     /// Requests that were answered: method and path.

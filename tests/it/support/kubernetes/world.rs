@@ -42,13 +42,13 @@ pub(crate) struct World {
     /// What its node wants of each pod that runs.
     pub(super) wishes: Mutex<HashMap<String, watch::Sender<Wish>>>,
     /// Why no node takes a pod; none if one does.
-    pub(crate) unschedulable: Mutex<Option<String>>,
+    pub(super) unschedulable: Mutex<Option<String>>,
     /// Why no image comes.
-    pub(crate) no_image: Mutex<Option<String>>,
+    pub(super) no_image: Mutex<Option<String>>,
     /// Why the controller can make no pod.
-    pub(crate) no_pod: Mutex<Option<String>>,
+    pub(super) no_pod: Mutex<Option<String>>,
     /// What the account may not do: `create jobs`.
-    pub(crate) forbidden: Mutex<Vec<String>>,
+    forbidden: Mutex<Vec<String>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -225,12 +225,16 @@ impl World {
         locked(mutex).clone()
     }
 
+    pub(super) fn forbid(&self, what: &[&str]) {
+        *locked(&self.forbidden) = what.iter().map(ToString::to_string).collect();
+    }
+
     pub(super) fn is_forbidden(&self, what: &str) -> bool {
         locked(&self.forbidden).iter().any(|one| one == what)
     }
 
     /// Has something keep all pods from beginning, or not any more.
-    pub(crate) fn set(mutex: &Mutex<Option<String>>, why: Option<&str>) {
+    pub(super) fn set(mutex: &Mutex<Option<String>>, why: Option<&str>) {
         *locked(mutex) = why.map(str::to_owned);
     }
 }
