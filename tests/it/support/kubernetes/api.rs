@@ -8,7 +8,7 @@ use hyper::{Request, Response, body::Incoming};
 use serde_json::{Value, json};
 
 use super::{
-    discovery, node, tail,
+    controller, discovery, tail,
     world::{Fault, World, merge_patch},
 };
 
@@ -129,12 +129,12 @@ impl Asked<'_> {
             );
         }
         if resource == "jobs" {
-            node::complete(&mut object);
+            controller::complete(&mut object);
         }
         match self.world.create(resource, namespace, object) {
             Some(made) => {
                 if resource == "jobs" && made["spec"]["suspend"] != true {
-                    node::begin(self.world, &name);
+                    controller::begin(self.world, &name);
                 }
                 (201, made)
             }
@@ -202,7 +202,7 @@ impl Asked<'_> {
 
     fn patch(&self, resource: &str, namespace: &str, name: &str) -> Said {
         let patched = self.world.change(resource, namespace, name, |object| {
-            merge_patch(object, &self.body)
+            merge_patch(object, &self.body);
         });
         match patched {
             Some(object) => (200, object),
@@ -226,14 +226,14 @@ impl Asked<'_> {
             );
         }
         match resource {
-            "jobs" => node::delete_job(
+            "jobs" => controller::delete_job(
                 self.world,
                 name,
                 self.body["propagationPolicy"] == "Foreground",
             ),
             "pods" => {
                 let grace = self.body["gracePeriodSeconds"].as_u64();
-                node::delete_pod(self.world, name, grace.map(Duration::from_secs));
+                controller::delete_pod(self.world, name, grace.map(Duration::from_secs));
             }
             _ => drop(self.world.remove(resource, namespace, name)),
         }

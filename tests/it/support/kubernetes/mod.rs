@@ -3,6 +3,7 @@
 //! and `kubectl` is a client of it; what goes wrong in a cluster goes wrong here on demand.
 
 mod api;
+mod controller;
 mod discovery;
 mod node;
 mod world;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub(crate) use node::Fate;
+pub(crate) use controller::Fate;
 pub(crate) use world::Fault;
 use world::World;
 
@@ -130,7 +131,7 @@ impl Cluster {
     pub(crate) fn strike(&self, job: &str, fate: Fate) {
         let pod = self.pod_of(job).expect("a pod");
         let name = pod["metadata"]["name"].as_str().expect("a name");
-        node::strike(&self.world, name, fate);
+        controller::strike(&self.world, name, fate);
     }
 
     /// Has the next requests of this method, whose path holds this, fail so.
@@ -140,7 +141,7 @@ impl Cluster {
 
     /// Takes a Job's place away, or gives it one, as Kueue does.
     pub(crate) fn suspend(&self, job: &str, is_suspended: bool) {
-        node::suspend(&self.world, job, is_suspended);
+        controller::suspend(&self.world, job, is_suspended);
     }
 
     pub(crate) fn no_node_takes(&self, why: &str) {
