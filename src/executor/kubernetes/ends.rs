@@ -6,8 +6,8 @@ use k8s_openapi::api::{
 };
 
 use super::{
-    manifest::{BRINGER, CONTAINER},
     phase::{condition, pod_condition},
+    pod::{BRINGER, CONTAINER},
     words::{shown, with_words},
 };
 use crate::job::{Cause, Exit, Phase};

@@ -10,7 +10,7 @@ use super::{
     KubernetesExecutor,
     access::{Cluster, ask},
     handle::JobHandle,
-    manifest::{BRINGER, CONTAINER},
+    pod::{BRINGER, CONTAINER},
     stop::own_pods,
     words::shown,
 };

@@ -7,12 +7,14 @@
 mod access;
 mod check;
 mod ends;
+mod fields;
 mod handle;
 mod log;
 mod look;
 mod manifest;
 mod merge;
 mod phase;
+mod pod;
 mod settings;
 mod stop;
 mod submit;

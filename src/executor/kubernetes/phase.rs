@@ -10,7 +10,8 @@ use k8s_openapi::api::{
 
 use super::{
     ends,
-    manifest::{BRINGER, CONTAINER},
+    manifest::QUEUE_LABEL,
+    pod::{BRINGER, CONTAINER},
     words::{shown, with_words},
 };
 use crate::job::{Cause, Exit, Observation, Phase};
@@ -96,7 +97,7 @@ fn without_pod(seen: &Seen<'_>) -> Judged {
         return (Phase::Exited(exit), Some(reason.to_owned()));
     }
     let labels = seen.job.metadata.labels.as_ref();
-    let queue = labels.and_then(|labels| labels.get("kueue.x-k8s.io/queue-name"));
+    let queue = labels.and_then(|labels| labels.get(QUEUE_LABEL));
     let reason = match queue {
         Some(queue) => format!("suspended: it waits for its turn in queue {queue}"),
         None => "suspended in Kubernetes".to_owned(),

@@ -12,8 +12,8 @@ use super::{
     KubernetesExecutor,
     access::{Cluster, Fault, ask},
     handle::{JobHandle, LAUNCH_LABEL},
-    manifest::SUPERVISOR_GRACE,
     phase::has_condition,
+    pod::SUPERVISOR_GRACE,
 };
 use crate::{
     executor::{CancelOutcome, QueryError},

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value, json};
 
-use super::{
-    manifest::{CONTAINER, lost},
-    settings::Supervisor,
-};
+use super::{fields::lost, pod::CONTAINER, settings::Supervisor};
 use crate::config::{self, Table};
 
 /// Fields of a pod that make it an attempt of ours.

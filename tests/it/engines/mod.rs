@@ -3,6 +3,8 @@
 mod conformance;
 mod container;
 mod hanging;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod launchers;
 mod models;
 mod program;

@@ -3,6 +3,8 @@
 pub(crate) mod attempts;
 pub(crate) mod clicks;
 pub(crate) mod docker;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod kubernetes;
 pub(crate) mod labelbox_door;
 pub(crate) mod numbers;
 pub(crate) mod processes;
