@@ -7,6 +7,7 @@ mod params;
 mod reader;
 mod retention;
 mod secret;
+mod spelling;
 mod supervisor;
 mod table;
 mod units;

@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::spelling::is_near;
+
+/// Keys of a config that a sentence names.
+const MOST_MISSES: usize = 3;
+
 /// Hyper-parameters, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -125,6 +130,27 @@ impl Params {
             let same = |(name, _): &(String, ParamValue)| plain(name) == plain(key);
             self.0.iter().position(same)
         })
+    }
+}
+
+impl Settled {
+    /// Which keys of the run's config are nearly the name of a parameter, for people; none if no key is.
+    #[must_use]
+    pub fn near_misses(&self) -> Option<String> {
+        let near = |key: &str| {
+            let mut names = self.params.iter().map(|(name, _)| name);
+            names.find(|name| is_near(&plain(key), &plain(name)))
+        };
+        let misses: Vec<String> = self
+            .others
+            .keys()
+            .filter_map(|key| Some(format!("{key} (did you mean {}?)", near(key)?)))
+            .take(MOST_MISSES)
+            .collect();
+        let misses = (!misses.is_empty()).then(|| misses.join(", "))?;
+        Some(format!(
+            "the model run's config sets what is no parameter: {misses}"
+        ))
     }
 }
 

@@ -36,3 +36,6 @@ pub use read_back::{ReadBack, Summary, read_back};
 pub use write::{Write, Written, write};
 
 use shape::Size;
+
+/// Below `out/`: where [`read_back()`] looks for results.
+pub const RESULTS: [&str; 2] = [coco::RESULTS, yolo::LABELS];

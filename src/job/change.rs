@@ -235,12 +235,13 @@ impl Job {
                 reason
             }
             Change::Settle(settled) => {
+                let doubts = settled.near_misses();
                 self.settled = Some(settled);
                 if self.state == Accepted {
                     // What is left to do before its data is fetched is to wait for a place.
                     self.next_check_at = None;
                 }
-                None
+                doubts
             }
             Change::Exported(what) => Some(what),
             Change::Export => {
@@ -318,12 +319,12 @@ impl Change {
         }
     }
 
-    const fn is_notable(&self, entered: bool) -> bool {
-        entered
-            || matches!(
-                self,
-                Self::WishStop(_) | Self::Wait(Some(_)) | Self::Exported(_)
-            )
+    fn is_notable(&self, entered: bool) -> bool {
+        match self {
+            Self::WishStop(_) | Self::Wait(Some(_)) | Self::Exported(_) => true,
+            Self::Settle(settled) => entered || settled.near_misses().is_some(),
+            _ => entered,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     dataset::{Ontology, Split},
 };
 
-pub(super) use results::read_results;
+pub(super) use results::{RESULTS, read_results};
 
 /// Writes COCO's files. Images come before annotations in a file and together with them from the rows, so annotations
 /// wait in a file of their own until their split ends.

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The file below `out/`.
-const RESULTS: &str = "coco_results.json";
+pub(in crate::formats) const RESULTS: &str = "coco_results.json";
 
 /// The longest result that is read, in bytes.
 const RESULT_LIMIT: usize = 16 << 20;

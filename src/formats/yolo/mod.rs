@@ -26,7 +26,7 @@ use crate::{
     dataset::{BoundingBox, Split},
 };
 
-pub(super) use results::read_labels;
+pub(super) use results::{LABELS, read_labels};
 
 /// From a folder of images back to the data folder.
 const UP: &str = "../../..";

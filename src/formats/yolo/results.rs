@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The folder below `out/`.
-const LABELS: &str = "yolo/labels";
+pub(in crate::formats) const LABELS: &str = "yolo/labels";
 
 /// The longest line that is read, in bytes.
 const LINE_LIMIT: usize = 1 << 20;

@@ -5,7 +5,7 @@ use std::io;
 use super::{
     Transfer, Upload,
     failure::{self, Failure},
-    freeze::{Found, Order, PREDICTIONS},
+    freeze::{Found, Order},
     lock, on_disk, wait_for_place,
 };
 use crate::{
@@ -164,10 +164,7 @@ impl Upload<'_> {
             }
             Found::Draft(draft) => Ok(draft),
             Found::Useless(why) => Err(Failure::Final(why)),
-            Found::Nothing => Err(Failure::Final(format!(
-                "job {} left no predictions in {PREDICTIONS}",
-                trained.id
-            ))),
+            Found::Nothing(left) => Err(Failure::Final(format!("job {} {left}", trained.id))),
         }
     }
 }

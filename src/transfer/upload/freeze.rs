@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Next, Upload, failure::Failure};
+use super::{Next, Upload, failure::Failure, stoppable::lines};
 use crate::{
     config::{Format, Predictions},
     dataset::{Ontology, RowIndex},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Where a command leaves its predictions.
-pub(super) const PREDICTIONS: &str = "out/predictions.ndjson";
+const PREDICTIONS: &str = "out/predictions.ndjson";
 
 /// The longest ontology that is read, in bytes.
 const ONTOLOGY_LIMIT: u64 = 256 << 20;
@@ -37,8 +37,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) enum Found {
     /// They lie ready.
     Draft(Draft),
-    /// There are none.
-    Nothing,
+    /// There are none; what the command left instead, for people.
+    Nothing(String),
     /// They cannot be used; why, for people.
     Useless(String),
     /// Nobody wants them any longer.
@@ -80,12 +80,11 @@ impl Upload<'_> {
             Found::Stopped => Ok(Next::Now),
             Found::Draft(draft) => self.keep(draft).await.map(|()| Next::Now),
             Found::Useless(why) => Err(Failure::Final(format!("trained, but {why}"))),
-            Found::Nothing if self.job.entry.predictions == Predictions::Optional => {
+            Found::Nothing(left) if self.job.entry.predictions == Predictions::Optional => {
+                tracing::info!(job_id = %self.job.id, "there are no predictions: the command {left}");
                 Ok(Next::Over(vec![Change::Succeed]))
             }
-            Found::Nothing => Err(Failure::Final(format!(
-                "trained, but left no predictions in {PREDICTIONS}"
-            ))),
+            Found::Nothing(left) => Err(Failure::Final(format!("trained, but {left}"))),
         }
     }
 
@@ -170,8 +169,9 @@ impl Order {
             Err(FormatError::Stopped) => return Ok(Found::Stopped),
             Err(error) => return Ok(Found::Useless(error.to_string())),
         };
+        let left = self.left_instead(&attempt, written.is_some(), read_back.is_some());
         if written.is_none() && read_back.is_none() {
-            return Ok(Found::Nothing);
+            return Ok(Found::Nothing(left));
         }
         let sources = Sources {
             written: lines(written, stopped),
@@ -189,9 +189,23 @@ impl Order {
         };
         if draft.frozen.lines == 0 {
             draft.discard()?;
-            return Ok(Found::Nothing);
+            return Ok(Found::Nothing(left));
         }
         Ok(Found::Draft(draft))
+    }
+
+    /// What there is where no prediction is.
+    fn left_instead(&self, attempt: &AttemptDir, written: bool, read_back: bool) -> String {
+        let results = formats::RESULTS.into_iter();
+        let mut unread = results.filter(|name| attempt.out().join(name).exists());
+        match (written, read_back, unread.next()) {
+            (_, true, Some(name)) => format!("left out/{name} without a prediction in it"),
+            (true, ..) => format!("left {PREDICTIONS} empty"),
+            (_, _, Some(name)) => format!(
+                "left out/{name}, which nobody reads since the model's formats name neither \"coco\" nor \"yolo\""
+            ),
+            _ => format!("left no predictions in {PREDICTIONS}"),
+        }
     }
 
     /// Lines made of results in another form; none if there are no such results.
@@ -225,34 +239,5 @@ impl Order {
         opened
             .map(Some)
             .map_err(|source| FormatError::Io { path: sink, source })
-    }
-}
-
-/// The lines of a file; none if there is none.
-fn lines(file: Option<File>, stopped: &Arc<AtomicBool>) -> Box<dyn BufRead> {
-    match file {
-        Some(file) => Box::new(BufReader::with_capacity(
-            64 * 1024,
-            Stoppable {
-                file,
-                stopped: Arc::clone(stopped),
-            },
-        )),
-        None => Box::new(io::empty()),
-    }
-}
-
-/// A file that cannot be read on once nobody wants it.
-struct Stoppable {
-    file: File,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Read for Stoppable {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("stopped"));
-        }
-        self.file.read(buffer)
     }
 }

@@ -8,6 +8,7 @@ mod freeze;
 mod outcome;
 mod results;
 mod send;
+mod stoppable;
 
 use std::{
     collections::HashMap,

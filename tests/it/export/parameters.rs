@@ -78,3 +78,23 @@ async fn a_command_that_needs_no_data_gets_its_parameters_all_the_same() {
     assert!(request.get("data").is_none(), "{request}");
     assert_eq!(stack.emulator.export_tasks(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_nearly_a_parameter_is_told_and_fails_nothing() {
+    let stack = start(&model("texts", "true", PARAMS)).await;
+    let config = json!({ "epoch": 7, "learning_raet": 0.5, "notes": "by Ada", "lr": 1 });
+    let (run, id) = click_with_config(&stack, "texts", config).await;
+    stack.told(&run, "COMPLETE").await;
+    let job = stack.job(&id);
+    let mut timeline = job["timeline"].as_array().expect("a timeline").iter();
+    let told = timeline.find(|entry| entry["event"] == "settle");
+    assert_eq!(
+        told.expect("it is told")["detail"],
+        "the model run's config sets what is no parameter: epoch (did you mean epochs?), learning_raet (did you mean \
+         learning_rate?)"
+    );
+    let config = json!({ "epochs": 7, "notes": "by Ada", "lr": 1 });
+    let (run, id) = click_with_config(&stack, "texts", config).await;
+    stack.told(&run, "COMPLETE").await;
+    assert!(!stack.job(&id)["timeline"].to_string().contains("settle"));
+}

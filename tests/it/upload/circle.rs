@@ -79,7 +79,13 @@ async fn a_training_that_must_predict_and_does_not_has_failed() {
         (
             "echo > $TRAINHOOK_OUT_DIR/predictions.ndjson",
             "predictions = \"required\"",
-            "trained, but left no predictions in out/predictions.ndjson",
+            "trained, but left out/predictions.ndjson empty",
+        ),
+        (
+            "echo [] > $TRAINHOOK_OUT_DIR/coco_results.json",
+            "",
+            "trained, but left out/coco_results.json, which nobody reads since the model's formats name neither \
+             \"coco\" nor \"yolo\"",
         ),
         (
             "ln -s /etc/passwd $TRAINHOOK_OUT_DIR/predictions.ndjson",
