@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    executor::{Launch, QueryError},
-    job::{Handle, LaunchId},
+    executor::Launch,
+    job::{Handle, HandleError, LaunchId},
 };
 
 /// The version of the handle's data.
@@ -45,26 +45,14 @@ impl JobHandle {
         }
     }
 
-    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
-        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        Ok(Handle {
-            launch_id,
-            version: VERSION,
-            data,
-        })
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, HandleError> {
+        Handle::pack(launch_id, VERSION, self)
     }
 
-    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
-        if handle.version != VERSION {
-            let version = handle.version;
-            let text = format!("a handle of version {version}, which this program does not know");
-            return Err(QueryError(text));
-        }
-        let unpacked = Self::deserialize(&handle.data)
-            .map_err(|error| QueryError(format!("not a handle of a Job: {error}")))?;
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, HandleError> {
         Ok(Self {
             launch: handle.launch_id.to_string(),
-            ..unpacked
+            ..handle.unpack(VERSION)?
         })
     }
 

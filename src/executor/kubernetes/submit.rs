@@ -98,9 +98,7 @@ fn is_ours(labels: &std::collections::BTreeMap<String, String>, launch: &Launch)
 }
 
 fn pack(cluster: &Cluster, job: &Job, launch: &Launch) -> Result<Handle, SubmitError> {
-    JobHandle::new(&cluster.namespace, job.uid(), launch)
-        .pack(launch.id)
-        .map_err(SubmitError::Ambiguous)
+    Ok(JobHandle::new(&cluster.namespace, job.uid(), launch).pack(launch.id)?)
 }
 
 /// Makes the Secret before the Job, which needs it to begin; renews the one of an earlier submit.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    executor::{Launch, QueryError},
-    job::{Handle, LaunchId},
+    executor::Launch,
+    job::{Handle, HandleError, LaunchId},
 };
 
 /// The version of the handle's data.
@@ -33,23 +33,11 @@ impl RayHandle {
         }
     }
 
-    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
-        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        Ok(Handle {
-            launch_id,
-            version: VERSION,
-            data,
-        })
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, HandleError> {
+        Handle::pack(launch_id, VERSION, self)
     }
 
-    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
-        if handle.version != VERSION {
-            return Err(QueryError(format!(
-                "a handle of version {} is from another trainhook: this one knows version {VERSION}",
-                handle.version
-            )));
-        }
-        Self::deserialize(&handle.data)
-            .map_err(|error| QueryError(format!("a handle that cannot be read: {error}")))
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, HandleError> {
+        handle.unpack(VERSION)
     }
 }

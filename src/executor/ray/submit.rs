@@ -33,7 +33,7 @@ impl RayExecutor {
         let limits = (self.settings.call_timeout, ANSWER_LIMIT);
         let body = Body::Json(submission.body);
         let fault = match self.api.call(Method::POST, "jobs/", body, limits).await {
-            Ok(_) => return handle.pack(launch.id).map_err(SubmitError::Ambiguous),
+            Ok(_) => return Ok(handle.pack(launch.id)?),
             Err(fault) => fault,
         };
         match &fault {
@@ -43,7 +43,7 @@ impl RayExecutor {
         }
         match self.api.job(launch.id).await {
             Ok(Some(job)) if job.is_of(&launch.server_id) => {
-                handle.pack(launch.id).map_err(SubmitError::Ambiguous)
+                Ok(handle.pack(launch.id)?)
             }
             Ok(Some(_)) => Err(SubmitError::Rejected(format!(
                 "there is a job {} in Ray which this server has not made: delete it",

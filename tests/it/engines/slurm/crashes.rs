@@ -109,6 +109,7 @@ async fn a_job_that_a_crash_of_the_controller_forgot_is_tried_again_and_its_numb
     stack.told(&run, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["2"], "{}", stack.job(&id));
     assert_eq!(number(&slurm, "stranger"), strangers, "it lives");
+    slurm.run("scancel", &["--name=stranger"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
