@@ -42,9 +42,7 @@ impl RayExecutor {
             Fault::Away(_) | Fault::Refused { .. } => return Err(fault.of_submit()),
         }
         match self.api.job(launch.id).await {
-            Ok(Some(job)) if job.is_of(&launch.server_id) => {
-                Ok(handle.pack(launch.id)?)
-            }
+            Ok(Some(job)) if job.is_of(&launch.server_id) => Ok(handle.pack(launch.id)?),
             Ok(Some(_)) => Err(SubmitError::Rejected(format!(
                 "there is a job {} in Ray which this server has not made: delete it",
                 launch.id
@@ -65,7 +63,7 @@ impl RayExecutor {
         let asked_for = self.settings.submission(launch, None);
         let asked_for = asked_for.ok().and_then(|submission| submission.asked_for);
         let handle = RayHandle::new(launch, asked_for).pack(launch.id);
-        Ok(Found::Attempts(vec![handle.map_err(QueryError)?]))
+        Ok(Found::Attempts(vec![handle?]))
     }
 
     /// The body of the request that a submit would make.
