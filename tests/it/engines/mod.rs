@@ -10,6 +10,8 @@ mod models;
 mod program;
 mod ray;
 mod slurm;
+#[cfg(not(feature = "kubernetes"))]
+mod without_kubernetes;
 
 use std::{
     path::{Path, PathBuf},

@@ -59,12 +59,11 @@ async fn the_digits_are_trained_on_a_real_cluster() {
     let server = real.server.replace("18082", "18083");
     let stack = Stack::start_whole(|endpoint| {
         let settings = settings().replace("[server]\n", &server);
-        let workdir = "kubernetes = { workdir = \"/\" }";
         settings
             + &workspace("main", "/", endpoint)
             + "[executors.local]\n"
             + &real.table
-            + &digits(workdir)
+            + &digits("")
     })
     .await;
     let run = stack.run_with(&Dataset::digits());
