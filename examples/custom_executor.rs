@@ -42,6 +42,9 @@ struct Nice {
     wake: Arc<Notify>,
 }
 
+/// The version of [`Place`]: whoever changes it counts on, so that handles of before are known as such.
+const HANDLE_VERSION: u32 = 1;
+
 /// What finds an attempt again after a restart of the server: it is kept in the store.
 #[derive(Debug, Serialize, Deserialize)]
 struct Place {
@@ -170,17 +173,11 @@ fn pack(
         supervisor,
         attempt_dir,
     };
-    let data =
-        serde_json::to_value(place).map_err(|error| SubmitError::Ambiguous(error.to_string()))?;
-    Ok(Handle {
-        launch_id,
-        version: 1,
-        data,
-    })
+    Ok(Handle::pack(launch_id, HANDLE_VERSION, &place)?)
 }
 
 fn unpack(handle: &Handle) -> Result<Place, QueryError> {
-    Place::deserialize(&handle.data).map_err(unanswered)
+    Ok(handle.unpack(HANDLE_VERSION)?)
 }
 
 /// Not to know is never an outcome: the server asks again.

@@ -11,12 +11,17 @@ static PROVIDER: Once = Once::new();
 /// follow no redirects: an answer is the answer of the address that was asked, and a key or a signature
 /// never travels further. The time limit of a whole call is the caller's to set.
 pub fn client_builder() -> reqwest::ClientBuilder {
-    PROVIDER.call_once(|| {
-        // An error means that a provider is there already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    provide_tls();
     reqwest::Client::builder()
         .user_agent(concat!("trainhook/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// Gives every TLS connection of this process its cryptography. Idempotent.
+pub fn provide_tls() {
+    PROVIDER.call_once(|| {
+        // An error means that a provider is there already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
 }

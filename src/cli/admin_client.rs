@@ -49,6 +49,9 @@ pub(super) enum CommandError {
     /// The server cannot be reached.
     #[error("no server is running at {0}: start it with `trainhook serve`")]
     NotRunning(String),
+    /// The server was reached and did not answer, or not to the end.
+    #[error("the server did not answer: {0}")]
+    Unanswered(String),
     /// The server refused, or did not answer well.
     #[error("{0}")]
     Refused(String),
@@ -59,8 +62,13 @@ impl CommandError {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) => 2,
-            Self::NotRunning(_) | Self::Refused(_) => 1,
+            Self::NotRunning(_) | Self::Unanswered(_) | Self::Refused(_) => 1,
         }
+    }
+
+    /// Whether the server is away, as while it is restarted: the same call may succeed later.
+    pub(super) const fn is_away(&self) -> bool {
+        matches!(self, Self::NotRunning(_) | Self::Unanswered(_))
     }
 }
 
@@ -156,10 +164,7 @@ impl AdminClient {
             .await
             .map_err(|error| match error.is_connect() {
                 true => CommandError::NotRunning(self.base.clone()),
-                false => CommandError::Refused(format!(
-                    "the server did not answer: {}",
-                    error.without_url()
-                )),
+                false => CommandError::Unanswered(error.without_url().to_string()),
             })?;
         if response.status().is_success() {
             return Ok(response);

@@ -68,6 +68,9 @@ enum Command {
     /// Runs one attempt's command and records how it ends; started by executors
     #[command(hide = true)]
     Supervise(supervise::Args),
+    /// Copies this program to where a job finds it; started by executors
+    #[command(hide = true)]
+    CopyProgram(supervise::CopyArgs),
     /// The command's process before it becomes the command; started by supervisors
     #[command(hide = true, name = crate::supervisor::STUB_COMMAND)]
     SuperviseExec(supervise::StubArgs),
@@ -94,6 +97,7 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Command::Emulate(arguments) => arguments.run(),
         Command::Event(arguments) => arguments.run(),
         Command::Supervise(arguments) => arguments.run(),
+        Command::CopyProgram(arguments) => arguments.run(),
         Command::SuperviseExec(arguments) => arguments.run(),
     }
 }

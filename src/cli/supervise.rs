@@ -6,6 +6,7 @@ use crate::{
     config::SecretRef,
     job::LaunchId,
     mirror::TOKEN_VARIABLE,
+    process::ProcessId,
     supervisor::{
         Mirrored, SuperviseError, become_command, complain, supervise, supervise_mirrored,
         take_sent_variables,
@@ -35,6 +36,9 @@ pub(super) struct Args {
     /// The folder below which a job directory is made; else in TMPDIR, or the user's cache.
     #[arg(long, value_name = "DIR", requires = "mirror")]
     work_dir: Option<PathBuf>,
+    /// The engine's process that stands for the attempt: when it ends, the command is stopped.
+    #[arg(long, value_name = "PID")]
+    keeper: Option<u32>,
     /// Variables that nobody may see come by standard input, as one line of JSON.
     #[arg(long)]
     env_stdin: bool,
@@ -55,10 +59,13 @@ impl Args {
         if self.env_stdin {
             return Err(take_sent_variables());
         }
+        let living = |pid| ProcessId::of(pid).ok_or(SuperviseError::KeeperLost(pid));
+        let keeper = self.keeper.map(living).transpose()?;
         let (Some(url), Some(launch_id)) = (self.mirror, self.launch) else {
             let job_dir = self.job_dir.unwrap_or_default();
             // The command gets paths that hold wherever it runs.
-            return supervise(&std::path::absolute(&job_dir).unwrap_or(job_dir));
+            let job_dir = std::path::absolute(&job_dir).unwrap_or(job_dir);
+            return supervise(&job_dir, keeper);
         };
         let token = self.token_file.map_or_else(
             || SecretRef::Env(TOKEN_VARIABLE.to_owned()),
@@ -70,6 +77,7 @@ impl Args {
             launch_id,
             token,
             work_dir: self.work_dir,
+            keeper,
         })
     }
 }
@@ -87,5 +95,27 @@ pub(super) struct StubArgs {
 impl StubArgs {
     pub(super) fn run(self) -> ExitCode {
         ExitCode::from(become_command(self.parent, &self.command))
+    }
+}
+
+/// The arguments of the copy: an image that holds this program alone has no other to copy it with.
+#[derive(Debug, clap::Args)]
+pub(super) struct CopyArgs {
+    /// The new file.
+    target: PathBuf,
+}
+
+impl CopyArgs {
+    pub(super) fn run(self) -> ExitCode {
+        // The permission to run it is copied, too.
+        let own = std::env::current_exe();
+        match own.and_then(|own| std::fs::copy(own, &self.target)) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => {
+                let target = self.target.display();
+                complain(format_args!("cannot copy the program to {target}: {error}"));
+                ExitCode::FAILURE
+            }
+        }
     }
 }

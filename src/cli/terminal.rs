@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// Whether standard output takes colours.
 pub(super) fn colours() -> bool {
@@ -56,4 +57,11 @@ pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// `500`, where JSON has `500.0`.
+pub(super) fn number(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or_else(|| value.to_string(), |number| number.to_string())
 }

@@ -122,6 +122,16 @@ pub struct JobsConfig {
     pub max_events: u64,
 }
 
+impl JobsConfig {
+    /// How nodes reach a server that listens at `address`.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = self.url.clone();
+        url.unwrap_or_else(|| format!("{scheme}://{address}"))
+    }
+}
+
 /// `[server.tls]`: files in PEM, read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {

@@ -1,7 +1,10 @@
 //! What is no mistake in the file, and still worth a word.
 
-use super::{Config, SecretRef, Workspace};
-use crate::process::Surroundings;
+use super::{Config, ModelEntry, SecretRef, Workspace};
+use crate::process::{Surroundings, find_program};
+
+/// The kind of executors whose commands run on this machine.
+const HERE: &str = "local";
 
 /// A webhook secret with fewer characters than this can be guessed.
 const SHORTEST_SECRET: usize = 16;
@@ -39,15 +42,31 @@ impl Config {
                 jobs.listen
             ));
         }
-        if self
-            .executors
-            .iter()
-            .any(|executor| executor.kind == "local")
-        {
+        if self.executors.iter().any(|executor| executor.kind == HERE) {
             warnings.extend(Surroundings::look().danger());
         }
+        let here = self.models.iter().filter(|model| self.runs_here(model));
+        warnings.extend(here.filter_map(missing_program));
         warnings
     }
+
+    fn runs_here(&self, model: &ModelEntry) -> bool {
+        let mut executors = self.executors.iter();
+        executors.any(|executor| executor.name == model.executor && executor.kind == HERE)
+    }
+}
+
+/// What jobs of this model would fail with before their first line; none where it is only known when they start.
+fn missing_program(model: &ModelEntry) -> Option<String> {
+    let program = model.command.first()?;
+    if program.contains('{') {
+        return None;
+    }
+    let why = find_program(program, &model.workdir).err()?;
+    Some(format!(
+        "model {}: its jobs could not start `{program}`: {why}",
+        model.slug
+    ))
 }
 
 fn of_workspace(workspace: &Workspace) -> Vec<String> {

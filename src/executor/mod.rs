@@ -7,10 +7,15 @@
 mod call;
 pub mod container;
 mod fit;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod launch;
 pub mod local;
+mod merge;
 pub mod program;
+pub mod ray;
 mod registry;
+mod shell;
 pub mod slurm;
 mod surroundings;
 
@@ -20,7 +25,7 @@ use async_trait::async_trait;
 
 use crate::{
     config::Table,
-    job::{Handle, Observation},
+    job::{Handle, HandleError, Observation},
 };
 
 pub use fit::{model_mistakes, never_fitting, never_heard};
@@ -168,3 +173,16 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(pub String);
+
+impl From<HandleError> for QueryError {
+    fn from(error: HandleError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// By then the attempt has begun.
+impl From<HandleError> for SubmitError {
+    fn from(error: HandleError) -> Self {
+        Self::Ambiguous(error.to_string())
+    }
+}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use tokio::sync::Notify;
 
-use super::{Executor, container, local, program, slurm};
+use super::{Executor, container, local, program, ray, slurm};
 use crate::config::{ExecutorEntry, Mistake, Table};
 
 /// What an executor is built from, beside its table.
@@ -37,10 +37,31 @@ impl Default for Registry {
             kinds: BTreeMap::new(),
         }
         .with("container", container::build)
+        .with("kubernetes", kubernetes)
         .with("local", local::build)
         .with("program", program::build)
+        .with("ray", ray::build)
         .with("slurm", slurm::build)
     }
+}
+
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::build as kubernetes;
+
+/// A table for an engine that this program was built without.
+#[cfg(not(feature = "kubernetes"))]
+fn kubernetes(table: &mut Table, _context: &BuildContext<'_>) -> Built {
+    table.mistake(
+        "kind",
+        "this trainhook was built without Kubernetes: take one that was built with its feature `kubernetes`",
+    );
+    let mistakes = table.take_mistakes();
+    // Its other keys cannot be judged.
+    let keys: Vec<String> = table.keys().map(str::to_owned).collect();
+    for key in keys {
+        drop(table.value(&key));
+    }
+    Err(mistakes)
 }
 
 impl fmt::Debug for Registry {

@@ -10,6 +10,7 @@ pub mod error;
 pub mod labelbox;
 pub mod listener;
 pub mod mirror;
+mod route;
 mod socket;
 pub mod tls;
 pub mod visits;

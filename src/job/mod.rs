@@ -4,6 +4,7 @@
 //! [`Job::apply`] decide, and writes the job, its timeline entry and the report it owes in one transaction.
 
 mod change;
+mod handle;
 mod id;
 mod report;
 mod state;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{ModelEntry, Params, Settled};
 
 pub use change::{Change, Effects, IllegalChange, TimelineEntry};
+pub use handle::{Handle, HandleError};
 pub use id::{ImportName, InvalidId, JobId, LaunchId, ModelRunId};
 pub use report::{ERROR_MESSAGE_LIMIT, PipelineStatus, Report, error_message};
 pub use state::{Cause, ImportState, InvalidWord, JobKind, JobState, Stage};
@@ -112,17 +114,6 @@ impl Job {
             attempt: self.attempt,
         }
     }
-}
-
-/// What an executor needs to find an attempt again: JSON, versioned, kept by us, opaque to us.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Handle {
-    /// The launch this handle belongs to.
-    pub launch_id: LaunchId,
-    /// The version of `data`, chosen by the executor.
-    pub version: u32,
-    /// Whatever the executor needs.
-    pub data: serde_json::Value,
 }
 
 /// A wish to stop a job. The first one wins.

@@ -111,7 +111,8 @@ pub enum Outcome {
 /// Weighs the evidence.
 ///
 /// 1. The claimant's exit record decides.
-/// 2. Signal 9, or a SIGTERM we did not send: wait up to [`CAUSE_PATIENCE`] for the engine's cause.
+/// 2. Signal 9, a SIGTERM we did not send, or an end because the engine's own part of the attempt had ended: wait up to
+///    [`CAUSE_PATIENCE`] for the engine's cause.
 /// 3. The engine says ended or gone, and nobody claimed: revoke.
 /// 4. Claimed, no record, ended or gone, silent for `settle`: the engine's cause, else `lost`.
 /// 5. An engine that does not answer ends nothing before `lost_after`, and nothing whose heart beats.
@@ -149,9 +150,14 @@ fn by_record(record: &ExitRecord, evidence: Evidence<'_>) -> Verdict {
             how: how.clone(),
         })
     };
+    let engine_knows_better = |cause| match cause {
+        Cause::JobError => killed_by_others,
+        Cause::Infra => record.keeper_lost && !evidence.we_stopped_it,
+        _ => false,
+    };
     match record.cause() {
         None => Verdict::Ended(Outcome::Succeeded),
-        Some(cause) if !killed_by_others || cause != Cause::JobError => failed(cause),
+        Some(cause) if !engine_knows_better(cause) => failed(cause),
         Some(cause) => match evidence.engine {
             Engine::Said(said) => match &said.phase {
                 Phase::Exited(exit) => failed(exit.cause.unwrap_or(cause)),

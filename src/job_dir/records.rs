@@ -89,6 +89,9 @@ pub struct ExitRecord {
     /// The supervisor asked it to stop: a cancel or the run time-out.
     #[serde(default)]
     pub asked_to_stop: bool,
+    /// It was stopped because the engine's process that stood for the attempt had ended.
+    #[serde(default)]
+    pub keeper_lost: bool,
     /// It was stopped because it ran longer than its `run_timeout`.
     #[serde(default)]
     pub run_timeout: bool,
@@ -126,7 +129,7 @@ impl ExitRecord {
             (Some(0), None) => None,
             _ if self.out_of_memory => Some(Cause::OutOfMemory),
             (Some(EXIT_RETRY), _) => Some(Cause::Infra),
-            _ if self.wants_retry => Some(Cause::Infra),
+            _ if self.wants_retry || self.keeper_lost => Some(Cause::Infra),
             _ => Some(Cause::JobError),
         }
     }
@@ -141,6 +144,9 @@ impl ExitRecord {
                 format!("what it left could not be kept: {why}")
             }
             (_, Some(code), _) => format!("exit code {code}"),
+            _ if self.keeper_lost => {
+                "stopped, because the engine's process that kept it had ended".to_owned()
+            }
             (_, _, Some(signal)) => format!("killed by signal {signal}"),
             _ => "ended in an unknown way".to_owned(),
         }

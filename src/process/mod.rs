@@ -12,6 +12,7 @@ mod other;
 #[cfg(not(target_os = "linux"))]
 use other as system;
 
+mod program;
 mod surroundings;
 
 use std::{collections::BTreeMap, fs, io, os::fd::OwnedFd, time::Duration};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::LaunchId;
 
+pub use program::find_program;
 pub use rustix::process::Signal;
 pub use surroundings::{Surroundings, is_of_user, unit_of};
 

@@ -203,6 +203,14 @@ impl EngineLoop {
         if job.waiting == reason {
             return Ok(Some(job));
         }
+        // Engines have seen the launch's variables, and may quote them.
+        let reason = match reason {
+            Some(reason) => Some(self.redact(&job, reason).await),
+            None => None,
+        };
+        if job.waiting == reason {
+            return Ok(Some(job));
+        }
         let job = self
             .store()
             .change(&job, vec![Change::Wait(reason)], now)

@@ -128,6 +128,7 @@ impl EngineLoop {
     async fn wait(&self, job: &Job, reason: String) -> Result<(), StoreError> {
         let failures = self.with_memory(job, super::memory::Remembered::count_failure);
         let now = Timestamp::now();
+        let reason = self.redact(job, reason).await;
         tracing::warn!(job_id = %job.id, executor = self.engine.name, failures, "cannot submit yet: {reason}");
         let reason = Some(format!("executor {}: {reason}", self.engine.name));
         let job = match job.waiting == reason {

@@ -217,10 +217,8 @@ fn mirroring(config: &Config, addresses: &Addresses) -> std::io::Result<Option<M
     let (Some(jobs), Some(address)) = (&config.server.jobs, addresses.jobs) else {
         return Ok(None);
     };
-    let scheme = if jobs.tls.is_some() { "https" } else { "http" };
-    let url = jobs.url.clone();
     Ok(Some(Mirroring {
-        url: url.unwrap_or_else(|| format!("{scheme}://{address}")),
+        url: jobs.url_at(address),
         key: MirrorKey::load(&config.server.state_dir)?,
     }))
 }

@@ -9,11 +9,10 @@ use std::{
     process::Stdio,
 };
 
-use rustix::fs::{Access, access};
 use tokio::process::{Child, Command};
 
 use super::{Work, environment, stub::STUB_COMMAND};
-use crate::{config::Secret, mirror::TOKEN_VARIABLE};
+use crate::{config::Secret, mirror::TOKEN_VARIABLE, process::find_program};
 
 /// A command that can be started.
 pub(super) struct Prepared<'a> {
@@ -101,36 +100,4 @@ fn own_executable() -> io::Result<PathBuf> {
         return Ok(own.to_owned());
     }
     std::env::current_exe()
-}
-
-fn find_program(program: &str, workdir: &Path) -> Result<(), String> {
-    if program.is_empty() {
-        return Err("the program's name is empty".to_owned());
-    }
-    if program.contains('/') {
-        return check_file(&workdir.join(program));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let found = std::env::split_paths(&path)
-        .map(|folder| workdir.join(folder).join(program))
-        .any(|candidate| check_file(&candidate).is_ok());
-    found.then_some(()).ok_or_else(|| {
-        format!(
-            "not found in PATH ({}): install it there, or name its full path",
-            path.to_string_lossy()
-        )
-    })
-}
-
-fn check_file(path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    if !path.exists() {
-        return Err(format!("there is no {shown}"));
-    }
-    if !path.is_file() {
-        return Err(format!("{shown} is no file"));
-    }
-    access(path, Access::EXEC_OK).map_err(|_| {
-        format!("{shown} is not executable: run `chmod +x` on it, or name its interpreter first")
-    })
 }

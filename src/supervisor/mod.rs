@@ -40,6 +40,7 @@ use uuid::Uuid;
 use crate::{
     config::{Secret, SecretError},
     job_dir::{AttemptDir, ExitRecord, Request},
+    process::ProcessId,
 };
 use command::Prepared;
 use memory::OomKills;
@@ -60,6 +61,9 @@ pub enum SuperviseError {
     /// Another supervisor, or the server's wish to give the attempt up, was first.
     #[error("the attempt is claimed already: {0}")]
     ClaimLost(String),
+    /// The engine has ended its part before this one began.
+    #[error("the process {0} that stands for the attempt is gone")]
+    KeeperLost(u32),
     /// The launch's token is not here.
     #[error("the launch's token cannot be read: {0}")]
     Token(SecretError),
@@ -80,7 +84,7 @@ impl SuperviseError {
         match self {
             Self::LockBusy => 91,
             Self::ClaimLost(_) => 92,
-            Self::Broken { .. } | Self::Token(_) => 93,
+            Self::Broken { .. } | Self::Token(_) | Self::KeeperLost(_) => 93,
         }
     }
 
@@ -91,17 +95,18 @@ impl SuperviseError {
 
 /// Runs the attempt whose folder is `job_dir` to its end and answers with the command's exit code,
 /// or 128 and its signal. To be called from the main thread of a process of its own: the command is
-/// bound to the life of the thread that starts it.
+/// bound to the life of the thread that starts it. The end of `keeper`, the engine's process that stands for the
+/// attempt, stops the command.
 ///
 /// # Errors
 /// [`SuperviseError`] when no command was run and no record written.
-pub fn supervise(job_dir: &Path) -> Result<u8, SuperviseError> {
+pub fn supervise(job_dir: &Path, keeper: Option<ProcessId>) -> Result<u8, SuperviseError> {
     isolate().map_err(SuperviseError::broken("leave the session"))?;
     let dir = AttemptDir::at(job_dir.to_owned());
     let request = dir
         .read_request()
         .map_err(SuperviseError::broken("read request.json"))?;
-    let (runtime, signals) = event_loop()?;
+    let (runtime, signals) = event_loop(keeper)?;
     let lock = seat::wait_for_lock(&dir)?;
     let seat = Seat::take(lock, &dir, request.launch_id, Uuid::new_v4())?;
     let work = Work {
@@ -137,12 +142,13 @@ fn attend(
     Ok(record)
 }
 
-fn event_loop() -> Result<(Runtime, Signals), SuperviseError> {
+fn event_loop(keeper: Option<ProcessId>) -> Result<(Runtime, Signals), SuperviseError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(SuperviseError::broken("start the event loop"))?;
-    let signals = Signals::listen(&runtime).map_err(SuperviseError::broken("listen to signals"))?;
+    let signals =
+        Signals::listen(&runtime, keeper).map_err(SuperviseError::broken("listen to signals"))?;
     Ok((runtime, signals))
 }
 

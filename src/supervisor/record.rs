@@ -37,8 +37,8 @@ const SYNC_LIMIT: usize = 1000;
 pub(super) enum End {
     /// Nobody wanted it any more when its turn came.
     NeverBegun,
-    /// A signal came before its turn did: whoever sent it, it was not us.
-    Interrupted,
+    /// A signal, or the end of its keeper, came before its turn did: it was not our doing.
+    Interrupted(StopCause),
     /// What it needs did not come from the server, and why.
     NotFetched(String),
     /// It could not be started, and why.
@@ -68,6 +68,7 @@ impl End {
             signal: None,
             start_error: None,
             asked_to_stop: false,
+            keeper_lost: false,
             run_timeout: false,
             out_of_memory: false,
             wants_retry: fs::symlink_metadata(dir.retry()).is_ok(),
@@ -81,9 +82,10 @@ impl End {
                 record.asked_to_stop = true;
                 record.reason = Some("asked to stop before it was started".to_owned());
             }
-            Self::Interrupted => {
+            Self::Interrupted(cause) => {
                 record.signal = Some(Signal::TERM.as_raw());
-                record.asked_to_stop = was_asked(dir, Some(StopCause::Signal));
+                record.asked_to_stop = was_asked(dir, Some(cause));
+                record.keeper_lost = cause == StopCause::KeeperLost;
             }
             Self::NotFetched(why) => {
                 record.start_error = Some(format!("its files could not be fetched: {why}"));
@@ -99,6 +101,7 @@ impl End {
                 record.code = status.and_then(|status| status.code());
                 record.signal = status.and_then(|status| status.signal());
                 record.asked_to_stop = was_asked(dir, stop);
+                record.keeper_lost = stop == Some(StopCause::KeeperLost);
                 record.run_timeout = stop == Some(StopCause::RunTimeout);
                 record.out_of_memory = out_of_memory;
                 let failed = record.code != Some(0);
@@ -114,7 +117,9 @@ fn was_asked(dir: &AttemptDir, stop: Option<StopCause>) -> bool {
     match stop {
         None => false,
         Some(StopCause::Cancel | StopCause::RunTimeout) => true,
-        Some(StopCause::Signal) => matches!(dir.read_cancel(), Ok(Some(_))),
+        Some(StopCause::Signal | StopCause::KeeperLost) => {
+            matches!(dir.read_cancel(), Ok(Some(_)))
+        }
     }
 }
 

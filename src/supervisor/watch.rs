@@ -12,10 +12,16 @@ use tokio::{
 };
 
 use super::Lived;
-use crate::job_dir::{AttemptDir, CancelRequest, Limits, Request};
+use crate::{
+    job_dir::{AttemptDir, CancelRequest, Limits, Request},
+    process::ProcessId,
+};
 
 /// How often `cancel.json` is looked for.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often it is seen whether the keeper lives.
+const KEEPER_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a command was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +30,16 @@ pub(super) enum StopCause {
     Cancel,
     /// By a signal to the supervisor: whoever sent it, it was not us.
     Signal,
+    /// The engine's process that stands for the attempt has ended.
+    KeeperLost,
     /// It ran too long.
     RunTimeout,
 }
 
-/// The signals that ask a supervisor to stop its command.
+/// What asks a supervisor to stop its command, beside the server: signals, and the end of its keeper.
 #[derive(Debug)]
 pub(super) struct Signals {
+    keeper: Option<ProcessId>,
     terminate: unix::Signal,
     interrupt: unix::Signal,
     // Listened to only so that a terminal that closes does not end us.
@@ -38,9 +47,10 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn listen(runtime: &Runtime) -> io::Result<Self> {
+    pub(super) fn listen(runtime: &Runtime, keeper: Option<ProcessId>) -> io::Result<Self> {
         let _entered = runtime.enter();
         Ok(Self {
+            keeper,
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
             _hangup: unix::signal(SignalKind::hangup())?,
@@ -48,11 +58,25 @@ impl Signals {
     }
 
     /// The next wish to stop.
-    pub(super) async fn received(&mut self) {
+    pub(super) async fn received(&mut self) -> StopCause {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            biased;
+            _ = self.terminate.recv() => StopCause::Signal,
+            _ = self.interrupt.recv() => StopCause::Signal,
+            () = end_of(self.keeper) => StopCause::KeeperLost,
         }
+    }
+}
+
+/// Returns when the keeper is gone; never where there is none.
+async fn end_of(keeper: Option<ProcessId>) {
+    let Some(keeper) = keeper else {
+        return std::future::pending().await;
+    };
+    let mut interval = interval(KEEPER_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while keeper.is_alive() {
+        interval.tick().await;
     }
 }
 
@@ -106,9 +130,9 @@ async fn wish(dir: &AttemptDir, limits: &Limits, mut signals: Signals) -> (StopC
     let run_timeout = limits.run_timeout_ms.map(Duration::from_millis);
     tokio::select! {
         request = cancelled(dir) => (StopCause::Cancel, Duration::from_millis(request.grace_ms)),
-        () = signals.received() => match read_cancel(dir).await {
+        cause = signals.received() => match read_cancel(dir).await {
             Some(request) => (StopCause::Cancel, Duration::from_millis(request.grace_ms)),
-            None => (StopCause::Signal, grace),
+            None => (cause, grace),
         },
         () = sleep_until(far(run_timeout.unwrap_or(Duration::MAX))) => (StopCause::RunTimeout, grace),
     }

@@ -8,10 +8,10 @@
 #
 # TRAINHOOK_DOCKER_DIR is its folder. Needs root, dockerd and its client (Debian: docker.io), and busybox-static.
 set -euo pipefail
+# shellcheck source=tests/engines/images.sh
+. "$(dirname "${BASH_SOURCE[0]}")/images.sh"
 
 folder=${TRAINHOOK_DOCKER_DIR:-${TMPDIR:-/tmp}/trainhook-engines/docker}
-image=localhost/trainhook-test:1
-bare_image=localhost/trainhook-bare:1
 export DOCKER_HOST=unix://$folder/docker.sock
 
 fail() {
@@ -61,43 +61,8 @@ start() {
         echo $! >"$folder/pid"
         wait_for "the engine" answers
     fi
-    docker image inspect "$image" >/dev/null 2>&1 || make_images
+    docker image inspect "$image" >/dev/null 2>&1 || make_images docker import -
     echo "export TRAINHOOK_TEST_DOCKER=$DOCKER_HOST"
-}
-
-# busybox alone, as in an image of another C library; and busybox, python3 and the libraries that they and we need.
-make_images() {
-    local root=$folder/rootfs
-    rm -rf "$root"
-    mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,usr/bin}
-    chmod 1777 "$root/tmp"
-    cp /bin/busybox "$root/bin/"
-    for applet in sh cat cp date echo env head id ls mkdir mv rm setsid sleep tail test touch true wc; do
-        ln -sf busybox "$root/bin/$applet"
-    done
-    echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
-    tar -C "$root" -cf - . | docker import - "$bare_image" >/dev/null
-    # Links are followed: what they lead to need not be there under its own name.
-    python_files | tar --dereference --create --file - --files-from - 2>/dev/null | tar -C "$root" --extract --file -
-    ln -sf "$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))')" "$root/usr/bin/python3"
-    tar -C "$root" -cf - . | docker import - "$image" >/dev/null
-    rm -rf "$root"
-}
-
-# The interpreter, its library without what no test needs, and all shared objects that these load.
-python_files() {
-    local interpreter library
-    interpreter=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))')
-    library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
-    {
-        echo "$interpreter"
-        find "$library" \( -name test -o -name tests -o -name __pycache__ -o -name site-packages -o -name dist-packages \
-            -o -name idlelib -o -name ensurepip -o -name tkinter -o -name lib2to3 -o -name 'config-*' \) -prune \
-            -o -type f -print
-        { echo "$interpreter"; find "$library" -name '*.so'; ls /lib/*/libgcc_s.so.1 /lib/*/libm.so.6; } |
-            xargs ldd 2>/dev/null | grep -o '/[^ ]* (' | cut -d' ' -f1
-        ls /lib/*/libgcc_s.so.1 /lib/*/libm.so.6
-    } | sort -u
 }
 
 kill_engine() {

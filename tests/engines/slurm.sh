@@ -4,6 +4,9 @@
 #   tests/engines/slurm.sh start     starts it and prints the folder; with ACCOUNTING=1 also slurmdbd and its MariaDB
 #   tests/engines/slurm.sh stop      ends everything that it has started
 #   tests/engines/slurm.sh crash     kills slurmctld as a power cut would, and starts it again
+#   tests/engines/slurm.sh remember  copies what slurmctld has written down so far
+#   tests/engines/slurm.sh forget    crashes it, and lets it find no more than that: it writes only now and then
+#   tests/engines/slurm.sh crash-nodes   the same with both slurmd; what they run goes on
 #   tests/engines/slurm.sh install   installs the Debian packages, as root
 #
 # SLURM_TEST_DIR says where; SLURM_CONF for clients is etc/slurm.conf in there.
@@ -185,6 +188,11 @@ start_controller() {
     until_true slurmctld timeout 5 scontrol ping
 }
 
+start_nodes() {
+    begin slurmd-node1 slurmd -D -N node1
+    begin slurmd-node2 slurmd -D -N node2
+}
+
 both_nodes_answer() {
     [ "$(timeout 5 sinfo --noheader --Node --partition=main --format=%T | grep -c -E '^(idle|mixed|allocated|completing)$')" = 2 ]
 }
@@ -204,8 +212,7 @@ start() {
     start_munge
     [ "$accounting" != 1 ] || start_accounting
     start_controller
-    begin slurmd-node1 slurmd -D -N node1
-    begin slurmd-node2 slurmd -D -N node2
+    start_nodes
     until_true "the nodes" both_nodes_answer
     echo "$dir"
 }
@@ -234,6 +241,23 @@ case ${1:-} in
         start_controller
         until_true "the nodes" both_nodes_answer
         ;;
+    remember)
+        rm -rf "$dir/remembered"
+        cp -a "$dir/state" "$dir/remembered"
+        ;;
+    forget)
+        end slurmctld KILL
+        rm -rf "$dir/state"
+        cp -a "$dir/remembered" "$dir/state"
+        start_controller
+        until_true "the nodes" both_nodes_answer
+        ;;
+    crash-nodes)
+        end slurmd-node1 KILL
+        end slurmd-node2 KILL
+        start_nodes
+        until_true "the nodes" both_nodes_answer
+        ;;
     install) install_packages ;;
-    *) fail "say start, stop, crash or install" ;;
+    *) fail "say start, stop, crash, remember, forget, crash-nodes or install" ;;
 esac

@@ -109,3 +109,15 @@ fn a_demo_that_is_kept_goes_into_no_folder_that_is_there() {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("mine"), "{errors}");
 }
+
+#[test]
+fn other_data_wants_a_model_of_ones_own() {
+    let demo = Demo::new();
+    let output = trainhook_in(demo.here.path(), &["demo", "--dataset", "shapes"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && told.contains("--model"),
+        "{told}"
+    );
+    demo.leaves_nothing_behind();
+}

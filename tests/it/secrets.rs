@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::support::{
     processes,
-    stack::{API_KEY, SECRET, Stack, UNTIL_GO, model},
+    stack::{API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, wait_until},
 };
 
 /// What the model's command is given in its environment.
@@ -27,6 +27,41 @@ async fn no_secret_is_in_an_argument_a_foreign_environment_a_log_or_a_file_of_ou
     stack.server.stop().await;
     assert!(!holds_one(stack.server.log_text().as_bytes()));
     no_file_holds_one(stack.folder.path());
+}
+
+/// A launcher that quotes what it was given, as schedulers do when they refuse or explain.
+const QUOTING: &str = r#"
+text=$(cat)
+token=$(cat token)
+launch=$(printf %s "$text" | sed -E 's/.*"launch_id": *"([^"]*)".*/\1/')
+case $1 in
+submit) echo '{"handle": 1}' ;;
+observe) echo "{\"attempts\": [{\"launch_id\": \"$launch\", \"phase\": \"queued\", \"reason\": \"no node for TOKEN=$token\"}]}" ;;
+find) echo '{"handles": []}' ;;
+esac
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reason_to_wait_that_quotes_a_secret_is_shown_without_it() {
+    let folder = tempfile::tempdir().expect("a folder for the launcher");
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("writable");
+    put("token", TOKEN);
+    put("launcher.sh", QUOTING);
+    let place = folder.path().display();
+    let executor = format!(
+        "[executors.quoting]\nkind = \"program\"\ncommand = [\"sh\", \"-c\", \"cd {place} && exec sh launcher.sh $0\"]\n"
+    );
+    let given = format!("env = {{ TOKEN = {{ file = \"{place}/token\" }} }}");
+    let job = model("job", "true", &given).replace("\"local\"", "\"quoting\"");
+    let stack = Stack::start_with(&format!("{executor}{job}")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    let waiting = wait_until("a reason", || {
+        let job = stack.job(&id);
+        let waiting = job["job"]["waiting"].as_str().map(str::to_owned);
+        waiting.filter(|why| why.contains("no node"))
+    });
+    assert_eq!(waiting.await, "no node for TOKEN=[redacted]");
 }
 
 /// Arguments are for everybody to read; the command's environment holds the token alone.

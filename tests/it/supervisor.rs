@@ -232,7 +232,7 @@ fn what_cannot_be_started_says_what_to_do() {
     let error = |attempt: Attempt| attempt.run().1.start_error.expect("a start error");
     let missing = error(Attempt::of(&["pythn3", "train.py"]));
     assert!(
-        missing.starts_with("cannot start `pythn3`: not found in PATH ("),
+        missing.starts_with("cannot start `pythn3`: not found in PATH: install it"),
         "{missing}"
     );
     let nowhere = Attempt::of(&["true"]).with(|request| request.workdir = "/no/such/folder".into());

@@ -5,7 +5,12 @@ mod arrived;
 mod display;
 mod files;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{net::TcpListener, sync::watch, time::Instant};
@@ -23,6 +28,9 @@ use files::DemoFiles;
 
 /// The shipped demo ends after this, whatever happens; a model of the user's own has its `run_timeout`.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// What the shipped model learns from.
+const DATASET: &str = "digits";
 
 /// How often the display is drawn anew.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,7 +55,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// What the model run holds: digits, shapes, entities, or a file with an export of Labelbox's.
-    #[arg(long, value_name = "NAME|FILE", default_value = "digits")]
+    #[arg(long, value_name = "NAME|FILE", default_value = DATASET)]
     dataset: PathBuf,
 }
 
@@ -77,6 +85,11 @@ impl Args {
             ),
         };
         if own.is_none() {
+            if self.dataset != Path::new(DATASET) {
+                return Err(format!(
+                    "the model that is shipped learns from {DATASET} alone: name one of your own with --model"
+                ));
+            }
             files::find_python()?;
         }
         let limit = own.is_none().then_some(LIMIT);

@@ -18,6 +18,9 @@ use crate::{
 /// One question may take this long.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The longest answer of the listener for supervisors that is read, in bytes.
+const ANSWER_LIMIT: u64 = 4096;
+
 /// A clock that differs by more than this confuses whoever compares times.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
@@ -164,4 +167,40 @@ pub(super) async fn server(
         }
     }
     Some(client)
+}
+
+/// Whether the address that supervisors elsewhere are given leads to the running server, as far as it can be seen from
+/// here; nothing where none are heard.
+pub(super) async fn jobs_url(config: &Config, findings: &mut Findings) {
+    let Some(jobs) = &config.server.jobs else {
+        return;
+    };
+    let info = server::read_server_info(&config.server.state_dir);
+    let Some(address) = info.ok().flatten().and_then(|info| info.jobs) else {
+        return;
+    };
+    let url = jobs.url_at(address);
+    let found = match ask_mirror(&url).await {
+        Ok(true) => Ok(format!("{url} leads to the server")),
+        Ok(false) => Err(format!(
+            "{url} is answered by something else: correct jobs_url, or what stands between"
+        )),
+        Err(error) => Err(format!("{url} cannot be reached from here: {error}")),
+    };
+    findings.tell("jobs_url", found);
+}
+
+/// Whether a listener of ours for supervisors answers: it alone says in our words that there is nothing at its root.
+async fn ask_mirror(url: &str) -> Result<bool, String> {
+    let client = outbound::client_builder().timeout(PATIENCE).build();
+    let client = client.map_err(|error| error.to_string())?;
+    let answer = client.get(url).send().await;
+    let answer = answer.map_err(|error| error.without_url().to_string())?;
+    let refused = answer.status() == reqwest::StatusCode::NOT_FOUND;
+    let length = answer.content_length();
+    if !refused || length.is_none_or(|length| length > ANSWER_LIMIT) {
+        return Ok(false);
+    }
+    let said: serde_json::Value = answer.json().await.unwrap_or_default();
+    Ok(said["error"]["code"] == "not_found")
 }

@@ -103,6 +103,9 @@ impl Args {
         inside::labelbox(&config, &mut findings).await;
         let server = ServerArgs::of(self.config.clone()).connect();
         let server = inside::server(server, &mut findings).await;
+        if server.is_some() {
+            inside::jobs_url(&config, &mut findings).await;
+        }
         if let Some(url) = &self.url {
             match outside::find_workspace(&config, self.workspace.as_deref(), url) {
                 Ok(workspace) => {

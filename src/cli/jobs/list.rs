@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{AdminClient, CommandError};
-use crate::cli::terminal::{age, colours, paint_state, plain, say};
+use crate::cli::terminal::{age, colours, number, paint_state, plain, say};
 
 // The same words choose jobs behind `jobs` and behind `jobs list`: one group of a name is all that clap takes.
 #[derive(Debug, Default, PartialEq, Eq, clap::Args)]
@@ -99,9 +99,10 @@ fn what(job: &Value) -> String {
     }
     let percent = job["progress"]["percent"]
         .as_f64()
+        .filter(|_| job["endedAt"].is_null())
         .map(|percent| format!("{percent:.0}%"));
     let metrics = job["progress"]["metrics"].as_object().into_iter().flatten();
-    let metrics = metrics.map(|(name, value)| format!("{}={value}", plain(name)));
+    let metrics = metrics.map(|(name, value)| format!("{}={}", plain(name), number(value)));
     percent
         .into_iter()
         .chain(metrics)

@@ -3,17 +3,21 @@
 use std::{io::Write, time::Duration};
 
 use reqwest::header::HeaderMap;
+use tokio::time::Instant;
 
-use super::{AdminClient, CommandError, find};
+use super::{AdminClient, CommandError, ServerArgs, find};
 
 /// How often a log that is followed is looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A server that is away longer than this is not waited for.
+const AWAY_LIMIT: Duration = Duration::from_secs(600);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The job.
     id: String,
-    /// Goes on until the job has ended.
+    /// Goes on until the job has ended, also while the server is restarted.
     #[arg(short, long)]
     follow: bool,
     /// Another attempt than the last one.
@@ -21,53 +25,87 @@ pub(super) struct Args {
     attempt: Option<u32>,
 }
 
+/// A log that is being read: how far it has been printed.
+struct Reading<'a> {
+    client: AdminClient,
+    id: &'a str,
+    attempt: Option<u32>,
+    from: u64,
+}
+
 impl Args {
-    pub(super) async fn run(self, client: &AdminClient) -> Result<(), CommandError> {
-        let id = find(client, &self.id).await?;
-        let mut from = 0;
+    pub(super) async fn run(
+        self,
+        server: &ServerArgs,
+        client: AdminClient,
+    ) -> Result<(), CommandError> {
+        let id = find(&client, &self.id).await?;
+        let mut reading = Reading {
+            client,
+            id: &id,
+            attempt: self.attempt,
+            from: 0,
+        };
+        if !self.follow {
+            return reading.print_all().await;
+        }
+        let mut away: Option<Instant> = None;
         loop {
-            // Asked before the log is read, so that what was written last is still printed.
-            let ended = !self.follow || has_ended(client, &id).await?;
-            from = self.print_all(client, &id, from).await?;
-            if ended {
-                return Ok(());
+            match reading.follow().await {
+                Ok(true) => return Ok(()),
+                Ok(false) => away = None,
+                Err(error) if !error.is_away() => return Err(error),
+                Err(error) => {
+                    let since = away.get_or_insert_with(|| {
+                        eprintln!("… the server is away; the job goes on, and so does this when it is back …");
+                        Instant::now()
+                    });
+                    if since.elapsed() > AWAY_LIMIT {
+                        return Err(error);
+                    }
+                    // A server that was started anew may listen elsewhere.
+                    reading.client = server.connect()?;
+                }
             }
             tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
     }
+}
 
-    /// Prints what there is from `from` on; answers where it ended.
-    async fn print_all(
-        &self,
-        client: &AdminClient,
-        id: &str,
-        mut from: u64,
-    ) -> Result<u64, CommandError> {
+impl Reading<'_> {
+    /// Prints what is new; answers whether that was all there will ever be.
+    async fn follow(&mut self) -> Result<bool, CommandError> {
+        // Asked before the log is read, so that what was written last is still printed.
+        let ended = has_ended(&self.client, self.id).await?;
+        self.print_all().await?;
+        Ok(ended)
+    }
+
+    /// Prints what there is from `from` on.
+    async fn print_all(&mut self) -> Result<(), CommandError> {
+        let attempt = self.attempt;
+        let attempt = attempt.map_or_else(String::new, |attempt| format!("&attempt={attempt}"));
         loop {
-            let attempt = self
-                .attempt
-                .map_or_else(String::new, |attempt| format!("&attempt={attempt}"));
-            let mut answer = client
-                .raw(&format!("/api/jobs/{id}/log?from={from}{attempt}"))
-                .await?;
+            let (id, from) = (self.id, self.from);
+            let path = format!("/api/jobs/{id}/log?from={from}{attempt}");
+            let mut answer = self.client.raw(&path).await?;
             let (begins, next, total) = offsets(answer.headers());
             if begins > from {
                 eprintln!(
                     "… {} bytes were left out to keep the log within its limit …",
                     begins - from
                 );
+                self.from = begins;
             }
-            while let Some(piece) = answer
-                .chunk()
-                .await
-                .map_err(|error| CommandError::Refused(error.to_string()))?
-            {
+            let broken = |error: reqwest::Error| CommandError::Unanswered(error.to_string());
+            while let Some(piece) = answer.chunk().await.map_err(broken)? {
                 print(&piece);
+                self.from += piece.len() as u64;
             }
+            self.from = self.from.max(next);
             if next >= total || next <= from {
-                return Ok(next.max(from));
+                return Ok(());
             }
-            from = next;
         }
     }
 }

@@ -78,7 +78,7 @@ impl Args {
             match action {
                 Action::List(args) => args.run(&client).await,
                 Action::Show(args) => args.run(&client).await,
-                Action::Logs(args) => args.run(&client).await,
+                Action::Logs(args) => args.run(&self.server, client).await,
                 Action::Cancel(wish) => wish.cancel(&client).await,
                 Action::Retry(wish) => wish.start(&client, "retry").await,
                 Action::RetryUpload(wish) => wish.start(&client, "retry-upload").await,

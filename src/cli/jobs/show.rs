@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{AdminClient, CommandError, find};
-use crate::cli::terminal::{age, colours, paint_state, plain, say};
+use crate::cli::terminal::{age, colours, number, paint_state, plain, say};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -68,11 +68,15 @@ fn fact(value: &Value) -> Option<String> {
 }
 
 fn show_progress(job: &Value) {
-    if let Some(percent) = job["progress"]["percent"].as_f64() {
+    let live = job["endedAt"].is_null();
+    if let Some(percent) = job["progress"]["percent"].as_f64().filter(|_| live) {
         say(&format!("  {:<12} {percent:.0}%", "progress"));
     }
+    if let Some(note) = job["progress"]["note"].as_str() {
+        say(&format!("  {:<12} {}", "note", plain(note)));
+    }
     for (name, value) in job["progress"]["metrics"].as_object().into_iter().flatten() {
-        say(&format!("  {:<12} {value}", plain(name)));
+        say(&format!("  {:<12} {}", plain(name), number(value)));
     }
 }
 

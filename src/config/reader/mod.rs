@@ -189,6 +189,13 @@ fn executors(root: &mut Table, base: &Path, state_dir: &Path) -> Vec<ExecutorEnt
     executors
 }
 
+impl Table {
+    /// A secret by reference: `{ env = "NAME" }`, or `{ file = "PATH" }` beside `base`.
+    pub fn secret(&mut self, key: &str, base: &Path) -> Option<SecretRef> {
+        secret_ref(self, key, base)
+    }
+}
+
 /// `{ env = "NAME" }` or `{ file = "PATH" }`.
 fn secret_ref(table: &mut Table, key: &str, base: &Path) -> Option<SecretRef> {
     const FORM: &str =

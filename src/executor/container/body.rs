@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use bollard::models::ContainerCreateBody;
+use bollard::{Docker, models::ContainerCreateBody};
 use serde_json::{Map, Value, json};
 
 use super::{
+    engine::Fault,
     handle::{LAUNCH_LABEL, SERVER_LABEL},
     mounts::{self, Access, Mount, PROGRAM},
-    settings::{Container, Settings, merge},
+    settings::{Container, Settings},
 };
 use crate::{
     config::{Supervisor, Table},
-    executor::Launch,
+    executor::{Launch, merge::merge},
     job_dir::AttemptDir,
 };
 
@@ -30,7 +31,29 @@ pub(super) struct Plan {
     pub(super) workdir: Option<PathBuf>,
 }
 
+/// What podman's part of an answer about versions is called.
+const PODMAN: &str = "Podman Engine";
+
 impl Plan {
+    /// The body in the words of the engine that is asked: podman fills an empty folder with what it hides, unless it is
+    /// told not to, in a place where Docker does not know the word.
+    ///
+    /// # Errors
+    /// When the engine does not say what it is.
+    pub(super) async fn for_engine(&self, docker: &Docker) -> Result<Value, Fault> {
+        let mut body = self.body.clone();
+        let mounts = body["HostConfig"]["Mounts"].as_array();
+        if !mounts.into_iter().flatten().any(mounts::is_mask) {
+            return Ok(body);
+        }
+        let version = docker.version().await?;
+        let parts = version.components.unwrap_or_default();
+        if parts.iter().any(|part| part.name == PODMAN) {
+            mounts::mask_for_podman(&mut body["HostConfig"]);
+        }
+        Ok(body)
+    }
+
     /// Makes the plan for a launch whose folder has its request.
     ///
     /// # Errors

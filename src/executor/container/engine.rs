@@ -1,10 +1,18 @@
 //! The engine's API: where it is, how it is spoken to, and what becomes of a question.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 
-use crate::executor::{QueryError, SubmitError};
+use crate::{
+    executor::{QueryError, SubmitError},
+    outbound,
+};
 
 /// One request is answered within this, or it is lost; the server waits a little longer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(50);
@@ -19,6 +27,39 @@ pub(super) enum Engine {
     Socket(String),
     /// `host:port`, without TLS.
     Tcp(String),
+    /// `host:port`, with TLS on both sides.
+    Tls(String, Certificates),
+}
+
+/// Files in PEM by which we and an engine know each other. Read for each connection, so they may be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Certificates {
+    /// Who signs for the engine.
+    pub(super) ca: PathBuf,
+    /// What we show it.
+    pub(super) cert: PathBuf,
+    /// The key to that.
+    pub(super) key: PathBuf,
+}
+
+impl Certificates {
+    /// One that cannot be read would only be seen as the engine's refusal.
+    fn look(&self) -> Result<(), Fault> {
+        for path in [&self.ca, &self.cert, &self.key] {
+            let away = |error| Fault::Away(format!("cannot read {}: {error}", path.display()));
+            File::open(path).map_err(away)?;
+        }
+        Ok(())
+    }
+
+    /// The files as every client of Docker names them.
+    fn in_folder(folder: &Path) -> Self {
+        Self {
+            ca: folder.join("ca.pem"),
+            cert: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+        }
+    }
 }
 
 /// Why a question has no good answer.
@@ -50,7 +91,10 @@ impl Engine {
         {
             return Ok(Self::Socket(path.to_owned()));
         }
-        if text.starts_with("https://") || text.starts_with("ssh://") {
+        if text.starts_with("https://") {
+            return Err("must be written \"tcp://host:2376\", with the key tls".to_owned());
+        }
+        if text.starts_with("ssh://") {
             return Err("is not spoken: let the engine be reached by a socket, such as one that ssh -L forwards".to_owned());
         }
         let host = text.strip_prefix("tcp://").or(text.strip_prefix("http://"));
@@ -60,12 +104,31 @@ impl Engine {
         }
     }
 
-    /// `DOCKER_HOST` as every client has it, else the usual socket.
+    /// `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` as every client has them, else the usual socket.
     pub(super) fn of_environment() -> Result<Self, String> {
-        match std::env::var("DOCKER_HOST") {
-            Ok(host) if !host.is_empty() => Self::parse(&host)
-                .map_err(|why| format!("is not given, and DOCKER_HOST ({host}) {why}")),
-            _ => Ok(Self::Socket(DEFAULT_SOCKET.to_owned())),
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(host) = set("DOCKER_HOST") else {
+            return Ok(Self::Socket(DEFAULT_SOCKET.to_owned()));
+        };
+        let refused = |why| format!("is not given, and DOCKER_HOST ({host}) {why}");
+        let engine = Self::parse(&host).map_err(refused)?;
+        if set("DOCKER_TLS_VERIFY").is_none() {
+            return Ok(engine);
+        }
+        let own = || set("HOME").map(|home| format!("{home}/.docker"));
+        match set("DOCKER_CERT_PATH").or_else(own) {
+            Some(folder) => engine.secured(Certificates::in_folder(Path::new(&folder))),
+            None => {
+                Err("is not given, and DOCKER_TLS_VERIFY is without DOCKER_CERT_PATH".to_owned())
+            }
+        }
+    }
+
+    /// The same engine, spoken to by TLS.
+    pub(super) fn secured(self, certificates: Certificates) -> Result<Self, String> {
+        match self {
+            Self::Socket(_) => Err("is for a host, and a socket is given".to_owned()),
+            Self::Tcp(host) | Self::Tls(host, _) => Ok(Self::Tls(host, certificates)),
         }
     }
 
@@ -80,9 +143,16 @@ impl Engine {
         let docker = match self {
             Self::Socket(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
             Self::Tcp(host) => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+            Self::Tls(host, certificates) => {
+                outbound::provide_tls();
+                certificates.look()?;
+                let Certificates { ca, cert, key } = certificates;
+                Docker::connect_with_ssl(host, key, cert, ca, seconds, API_DEFAULT_VERSION)
+            }
         };
-        let asked = docker.map_err(Fault::from)?.negotiate_version().await;
-        // Whatever went wrong, nothing was asked of it that matters.
+        // Whatever goes wrong here, nothing was asked of it that matters.
+        let docker = docker.map_err(|error| Fault::Away(error.to_string()))?;
+        let asked = docker.negotiate_version().await;
         asked.map_err(|error| match Fault::from(error) {
             Fault::Lost(text) => Fault::Away(text),
             other => other,

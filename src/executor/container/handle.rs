@@ -5,8 +5,8 @@ use std::{collections::HashMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    executor::{Launch, QueryError},
-    job::{Handle, LaunchId},
+    executor::Launch,
+    job::{Handle, HandleError, LaunchId},
 };
 
 /// The version of the handle's data.
@@ -40,29 +40,14 @@ impl ContainerHandle {
         }
     }
 
-    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
-        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        Ok(Handle {
-            launch_id,
-            version: VERSION,
-            data,
-        })
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, HandleError> {
+        Handle::pack(launch_id, VERSION, self)
     }
 
-    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
-        if handle.version != VERSION {
-            let text = format!(
-                "a handle of version {}, which this program does not know",
-                handle.version
-            );
-            return Err(QueryError(text));
-        }
-        let unpacked: Result<Self, _> = serde_json::from_value(handle.data.clone());
-        let unpacked = unpacked
-            .map_err(|error| QueryError(format!("not a handle of a container: {error}")))?;
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, HandleError> {
         Ok(Self {
             launch: handle.launch_id.to_string(),
-            ..unpacked
+            ..handle.unpack(VERSION)?
         })
     }
 

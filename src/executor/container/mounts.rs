@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Where our own program lies in a container.
 pub(super) const PROGRAM: &str = "/opt/trainhook/trainhook";
@@ -113,6 +113,25 @@ impl Mount {
             }
         }
     }
+}
+
+/// Whether a mount of the engine's API is an empty folder.
+pub(super) fn is_mask(mount: &Value) -> bool {
+    mount["Type"] == "tmpfs"
+}
+
+/// Moves the empty folders to where podman can be told that they are to stay empty.
+pub(super) fn mask_for_podman(host_config: &mut Value) {
+    let Some(mounts) = host_config["Mounts"].as_array_mut() else {
+        return;
+    };
+    let masks: Vec<Value> = mounts.extract_if(.., |mount| is_mask(mount)).collect();
+    let options = format!("rw,size={MASK_BYTES},mode=555,notmpcopyup");
+    let masks = masks.iter().filter_map(|mask| mask["Target"].as_str());
+    let masks: Map<_, _> = masks
+        .map(|target| (target.to_owned(), options.clone().into()))
+        .collect();
+    host_config["Tmpfs"] = masks.into();
 }
 
 /// The folder of a model's code, in place; what of the server's own lies in it is hidden. `/` is the image's own.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{engine::Engine, mounts::Mount, pull::Registry, table};
 use crate::{
     config::{SendsProgram, Supervisor, Table},
-    executor::local::gpus_from,
+    executor::{local::gpus_from, merge::merge},
 };
 
 /// torch's loaders pass batches through shared memory, for which engines' own 64 MB is too little.
@@ -80,7 +80,7 @@ impl Settings {
         let user = table::user(table, shares_files);
         let pull_timeout = table.duration("pull_timeout").unwrap_or(PULL_TIMEOUT);
         let gpus = gpus_from(table.value("gpus")).map_err(|text| table.mistake("gpus", text));
-        let engine = table::engine(table);
+        let engine = table::engine(table, folder);
         let pull = table::pull(table);
         let supervisor = table.supervisor(Supervisor::Sent, SendsProgram::Yes);
         let program = table.string("program").map(|path| folder.join(path));
@@ -190,16 +190,5 @@ impl FromStr for User {
             uid: uid.parse().map_err(drop)?,
             gid: gid.parse().map_err(drop)?,
         })
-    }
-}
-
-/// Puts `more` over `below`: tables are joined, lists appended, all else replaced.
-pub(super) fn merge(below: &mut Map<String, Value>, more: Map<String, Value>) {
-    for (key, value) in more {
-        match (below.get_mut(&key), value) {
-            (Some(Value::Object(inner)), Value::Object(value)) => merge(inner, value),
-            (Some(Value::Array(list)), Value::Array(mut value)) => list.append(&mut value),
-            (_, value) => drop(below.insert(key, value)),
-        }
     }
 }

@@ -49,7 +49,9 @@ impl ContainerExecutor {
     async fn make(&self, launch: &Launch, plan: &Plan) -> Result<(Docker, String), Unmade> {
         let connected = self.settings.engine.connect().await;
         let docker = connected.map_err(|fault| SubmitError::Transient(fault.to_string()))?;
-        let body = as_body(plan.body.clone()).map_err(SubmitError::Rejected)?;
+        let asked = plan.for_engine(&docker).await;
+        let body = asked.map_err(|fault| SubmitError::Transient(fault.to_string()))?;
+        let body = as_body(body).map_err(SubmitError::Rejected)?;
         let name = launch.id.to_string();
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let created = docker.create_container(Some(options), body).await;
@@ -178,12 +180,10 @@ async fn existing(docker: &Docker, launch: &Launch) -> Result<Existing, SubmitEr
     let status = found.state.and_then(|state| state.status);
     Ok(match status {
         Some(Status::CREATED) => Existing::Created(container),
-        _ => Existing::Begun(handle.pack(launch.id).map_err(SubmitError::Ambiguous)?),
+        _ => Existing::Begun(handle.pack(launch.id)?),
     })
 }
 
 fn pack(container: String, launch: &Launch) -> Result<Handle, SubmitError> {
-    ContainerHandle::new(container, launch)
-        .pack(launch.id)
-        .map_err(SubmitError::Ambiguous)
+    Ok(ContainerHandle::new(container, launch).pack(launch.id)?)
 }

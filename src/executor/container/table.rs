@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body::as_body,
-    engine::Engine,
+    engine::{Certificates, Engine},
     mounts::Mount,
     pull::Registry,
     settings::{Pull, User},
@@ -16,7 +16,27 @@ use crate::config::{SecretRef, Table};
 /// Keys of a container that make it an attempt of ours.
 const OURS: [&str; 5] = ["Entrypoint", "Cmd", "Labels", "User", "OpenStdin"];
 
-pub(super) fn engine(table: &mut Table) -> Option<Engine> {
+pub(super) fn engine(table: &mut Table, folder: &Path) -> Option<Engine> {
+    let engine = address(table)?;
+    let Some(certificates) = certificates(table, folder) else {
+        return Some(engine);
+    };
+    let secured = engine.secured(certificates);
+    secured.map_err(|text| table.mistake("tls", text)).ok()
+}
+
+fn certificates(table: &mut Table, folder: &Path) -> Option<Certificates> {
+    let mut inner = table.table("tls")?;
+    let [ca, cert, key] = ["ca", "cert", "key"].map(|name| inner.required_string(name));
+    table.adopt(inner);
+    Some(Certificates {
+        ca: folder.join(ca?),
+        cert: folder.join(cert?),
+        key: folder.join(key?),
+    })
+}
+
+fn address(table: &mut Table) -> Option<Engine> {
     let (socket, host) = (table.string("socket"), table.string("host"));
     let (key, parsed) = match (socket, host) {
         (Some(_), Some(_)) => (

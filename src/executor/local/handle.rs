@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     executor::QueryError,
-    job::{Handle, LaunchId},
+    job::{Handle, HandleError, LaunchId},
     job_dir::Holder,
     process::{self, ProcessId},
 };
@@ -52,24 +52,12 @@ impl LocalHandle {
         }
     }
 
-    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
-        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        Ok(Handle {
-            launch_id,
-            version: VERSION,
-            data,
-        })
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, HandleError> {
+        Handle::pack(launch_id, VERSION, self)
     }
 
-    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
-        if handle.version != VERSION {
-            return Err(QueryError(format!(
-                "a handle of version {} is from another trainhook: this one knows version {VERSION}",
-                handle.version
-            )));
-        }
-        Self::deserialize(&handle.data)
-            .map_err(|error| QueryError(format!("a handle that cannot be read: {error}")))
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, HandleError> {
+        handle.unpack(VERSION)
     }
 
     /// A container may have been made anew under another name; the same boot is the same machine.

@@ -51,7 +51,7 @@ pub(super) fn find(dir: &AttemptDir, launch_id: LaunchId) -> Result<Found, Query
     match holder.filter(|holder| holder.launch_id == launch_id) {
         Some(holder) => {
             let handle = LocalHandle::of_holder(holder, dir.path()).pack(launch_id);
-            Ok(Found::Attempts(vec![handle.map_err(QueryError)?]))
+            Ok(Found::Attempts(vec![handle?]))
         }
         // A supervisor may be on its way to the lock. Submitting again is harmless: the claim decides.
         None => Ok(Found::Unknowable),

@@ -97,7 +97,7 @@ impl Executor for LocalExecutor {
         let spawned = blocking(move || {
             let supervisor = spawn::spawn(&owned, &place, program.as_deref(), &gpus)?;
             let handle = LocalHandle::of_child(supervisor.id(), place.path());
-            Ok((supervisor, handle))
+            Ok::<_, SubmitError>((supervisor, handle))
         });
         let spawned = spawned.await;
         let (mut supervisor, handle) =
@@ -108,7 +108,7 @@ impl Executor for LocalExecutor {
             let _ = supervisor.wait().await;
             drop(done);
         });
-        handle.pack(launch.id).map_err(SubmitError::Ambiguous)
+        Ok(handle.pack(launch.id)?)
     }
 
     async fn find(&self, launch: &Launch) -> Result<Found, QueryError> {

@@ -291,12 +291,8 @@ fn pack(launch_id: LaunchId, handle: Value) -> Handle {
 
 /// As messages name an attempt.
 fn unpack(handle: &Handle) -> Result<Value, QueryError> {
-    match handle.version {
-        HANDLE_VERSION => Ok(json!({ "launch_id": handle.launch_id, "handle": handle.data })),
-        other => Err(QueryError(format!(
-            "a handle of version {other} is from another trainhook: this one knows version {HANDLE_VERSION}"
-        ))),
-    }
+    let data: Value = handle.unpack(HANDLE_VERSION)?;
+    Ok(json!({ "launch_id": handle.launch_id, "handle": data }))
 }
 
 fn understand<T: DeserializeOwned>(verb: &str, answer: &Answer) -> Result<T, QueryError> {

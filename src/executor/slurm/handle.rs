@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    executor::QueryError,
-    job::{Handle, LaunchId},
-};
+use crate::job::{Handle, HandleError, LaunchId};
 
 /// The version of the handle's data.
 const VERSION: u32 = 1;
@@ -35,23 +32,11 @@ impl SlurmHandle {
         }
     }
 
-    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, String> {
-        let data = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        Ok(Handle {
-            launch_id,
-            version: VERSION,
-            data,
-        })
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, HandleError> {
+        Handle::pack(launch_id, VERSION, self)
     }
 
-    pub(super) fn unpack(handle: &Handle) -> Result<Self, QueryError> {
-        if handle.version != VERSION {
-            return Err(QueryError(format!(
-                "a handle of version {} is from another trainhook: this one knows version {VERSION}",
-                handle.version
-            )));
-        }
-        Self::deserialize(&handle.data)
-            .map_err(|error| QueryError(format!("a handle that cannot be read: {error}")))
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, HandleError> {
+        handle.unpack(VERSION)
     }
 }

@@ -16,10 +16,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
+use super::{
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, shell,
+};
 use crate::{
     config::{SendsProgram, Supervisor, Table},
-    job::{Handle, Observation},
+    job::{Handle, HandleError, Observation},
     job_dir::{AttemptDir, CancelRequest, files},
 };
 use commands::Commands;
@@ -81,7 +83,7 @@ impl Executor for SlurmExecutor {
         submission.write_environment().await?;
         let job_id = self.commands.sbatch(submission).await?;
         let handle = SlurmHandle::new(job_id, self.shared_folder(launch));
-        handle.pack(launch.id).map_err(SubmitError::Ambiguous)
+        Ok(handle.pack(launch.id)?)
     }
 
     async fn find(&self, launch: &Launch) -> Result<Found, QueryError> {
@@ -93,8 +95,8 @@ impl Executor for SlurmExecutor {
         let folder = self.shared_folder(launch);
         let handle =
             |job_id: &str| SlurmHandle::new(job_id.to_owned(), folder.clone()).pack(launch.id);
-        let handles: Result<Vec<Handle>, String> = jobs.ids_of(&name).map(handle).collect();
-        Ok(match handles.map_err(QueryError)? {
+        let handles: Result<Vec<Handle>, HandleError> = jobs.ids_of(&name).map(handle).collect();
+        Ok(match handles? {
             // Slurm forgets what has ended, and is late to tell its accounting a name: nothing seen is nothing known.
             none if none.is_empty() => Found::Unknowable,
             handles => Found::Attempts(handles),
@@ -110,7 +112,7 @@ impl Executor for SlurmExecutor {
             }
         }
         let seen = self.commands.jobs(&names).await;
-        let look = |(handle, unpacked): (&Handle, Result<SlurmHandle, QueryError>)| {
+        let look = |(handle, unpacked): (&Handle, Result<SlurmHandle, HandleError>)| {
             let job_id = unpacked?.job_id;
             let jobs = seen.as_ref().map_err(Clone::clone)?;
             jobs.observe(&handle.launch_id.to_string(), &job_id)
@@ -153,7 +155,7 @@ impl Executor for SlurmExecutor {
             return Err(QueryError("Slurm has not ended it yet".to_owned()));
         }
         if let Some(folder) = unpacked.attempt_dir {
-            script::remove_environment(folder).await;
+            shell::remove_variables(folder.join(script::ENVIRONMENT)).await;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::{
     executor::{
         Launch, SubmitError,
         call::{Answer, CallError},
+        shell,
     },
     job_dir::AttemptDir,
 };
@@ -107,7 +108,8 @@ impl Submission {
             return Ok(());
         };
         let env = self.env.clone();
-        let write = move || script::write_environment(&folder, &env);
+        let file = folder.join(script::ENVIRONMENT);
+        let write = move || shell::write_variables(&file, &env);
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(|error| SubmitError::Transient(error.to_string()))?;
         written.map_err(|error| {
@@ -121,7 +123,7 @@ impl Submission {
         let variables = match &self.folder {
             Some(_) if !self.env.is_empty() => format!(
                 "\n# The file that it reads, which only its owner can:\n{}",
-                script::exports(&self.env)
+                shell::exports(&self.env)
             ),
             _ => String::new(),
         };

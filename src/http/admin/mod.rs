@@ -21,16 +21,16 @@ use serde_json::json;
 use tokio::sync::Notify;
 use warp::{
     Filter,
-    filters::path::FullPath,
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     reply::Response,
 };
 
 use super::{
     answer,
     body::BodyLimits,
-    error::{ApiError, answer_rejection},
+    error::ApiError,
     labelbox::WorkspaceRoutes,
+    route::{Request, Responder, route},
     visits::Visits,
 };
 use crate::{
@@ -71,7 +71,7 @@ pub struct Admin {
     pub token: AdminToken,
 }
 
-impl Admin {
+impl Responder for Admin {
     async fn answer<S, B>(
         &self,
         request: Request<'_>,
@@ -121,7 +121,9 @@ impl Admin {
             _ => Err(ApiError::NotFound),
         }
     }
+}
 
+impl Admin {
     async fn get(&self, path: &[&str], parameters: Parameters) -> Result<Response, ApiError> {
         match path {
             ["jobs"] => self.list_jobs(parameters).await,
@@ -170,54 +172,11 @@ fn is_post(path: &[&str]) -> bool {
     )
 }
 
-/// What of a request the routes look at.
-struct Request<'a> {
-    method: &'a Method,
-    path: &'a str,
-    query: &'a str,
-    headers: &'a HeaderMap,
-}
-
-impl Request<'_> {
-    fn only(&self, method: &Method, allow: &'static str) -> Result<(), ApiError> {
-        if self.method == method {
-            Ok(())
-        } else {
-            Err(ApiError::MethodNotAllowed { allow })
-        }
-    }
-}
-
 /// The routes of the admin listener.
 #[must_use]
 pub fn admin_routes(
     admin: Admin,
     limits: BodyLimits,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let admin = Arc::new(admin);
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::method()
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(
-            move |method: Method, path: FullPath, query: String, headers: HeaderMap, body| {
-                let admin = Arc::clone(&admin);
-                async move {
-                    let request = Request {
-                        method: &method,
-                        path: path.as_str(),
-                        query: &query,
-                        headers: &headers,
-                    };
-                    admin
-                        .answer(request, body, limits)
-                        .await
-                        .unwrap_or_else(ApiError::into_response)
-                }
-            },
-        )
-        .recover(answer_rejection)
-        .unify()
+    route(admin, limits)
 }

@@ -17,15 +17,15 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use warp::{
     Filter,
-    filters::path::FullPath,
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     reply::Response,
 };
 
 use super::{
     answer,
     body::BodyLimits,
-    error::{ApiError, answer_rejection},
+    error::ApiError,
+    route::{Request, Responder, route},
 };
 use crate::{
     config::Current,
@@ -75,14 +75,6 @@ struct Attempt {
     dir: AttemptDir,
 }
 
-/// What of a request the routes look at.
-struct Request<'a> {
-    method: &'a Method,
-    path: &'a str,
-    query: &'a str,
-    headers: &'a HeaderMap,
-}
-
 /// What can be asked of an attempt.
 enum Route {
     Claim,
@@ -128,7 +120,7 @@ impl Route {
     }
 }
 
-impl Service {
+impl Responder for Service {
     async fn answer<S, B>(
         &self,
         request: Request<'_>,
@@ -165,7 +157,9 @@ impl Service {
             }
         }
     }
+}
 
+impl Service {
     async fn serve(
         &self,
         attempt: Attempt,
@@ -205,36 +199,12 @@ pub fn mirror_routes(
         size: BODY_LIMIT,
         time: body_time,
     };
-    let service = Arc::new(Service {
+    let service = Service {
         mirror,
         desks: Desks::default(),
         manifests: Manifests::default(),
-    });
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::method()
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(
-            move |method: Method, path: FullPath, query: String, headers: HeaderMap, body| {
-                let service = Arc::clone(&service);
-                async move {
-                    let request = Request {
-                        method: &method,
-                        path: path.as_str(),
-                        query: &query,
-                        headers: &headers,
-                    };
-                    service
-                        .answer(request, body, limits)
-                        .await
-                        .unwrap_or_else(ApiError::into_response)
-                }
-            },
-        )
-        .recover(answer_rejection)
-        .unify()
+    };
+    route(service, limits)
 }
 
 fn ok(value: &impl Serialize) -> Response {

@@ -79,7 +79,7 @@ impl Attempt {
         self.tell_stage(Stage::Preparing);
         let fetched = tokio::select! {
             fetched = fetch::fetch(&self.remote, &self.home, self.spread) => fetched,
-            () = signals.received() => return Err(End::Interrupted),
+            cause = signals.received() => return Err(End::Interrupted(cause)),
             _ = watch::cancelled(&self.home.dir) => return Err(End::NeverBegun),
         };
         fetched.map_err(|fault| match fault {

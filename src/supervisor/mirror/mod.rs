@@ -30,7 +30,7 @@ use crate::{
     job::LaunchId,
     job_dir::{ExitRecord, Lock},
     mirror::{ClaimAnswer, ClaimRequest},
-    process,
+    process::{self, ProcessId},
 };
 
 /// A supervisor that cannot claim for this long leaves its place: nothing was begun, and another attempt may do better.
@@ -47,6 +47,8 @@ pub struct Mirrored {
     pub token: Secret,
     /// Below it the job directory is made; none for the user's own place for such things.
     pub work_dir: Option<PathBuf>,
+    /// The engine's process that stands for the attempt: its end stops the command.
+    pub keeper: Option<ProcessId>,
 }
 
 /// Runs the attempt to its end, tells the server everything, and answers with the command's exit code, or 128 and its
@@ -56,7 +58,7 @@ pub struct Mirrored {
 /// [`SuperviseError`] when no command was run, or its end cannot be told.
 pub fn supervise_mirrored(mirrored: Mirrored) -> Result<u8, SuperviseError> {
     super::isolate().map_err(SuperviseError::broken("leave the session"))?;
-    let (runtime, signals) = super::event_loop()?;
+    let (runtime, signals) = super::event_loop(mirrored.keeper)?;
     let home = Home::open(mirrored.work_dir.as_deref(), mirrored.launch_id)
         .map_err(SuperviseError::broken("make the job directory"))?;
     // Held to the very end: a further supervisor of this launch here waits for what this one does.
@@ -178,7 +180,7 @@ async fn claim(
     };
     tokio::select! {
         claimed = claimed => claimed,
-        () = signals.received() => Err(Fault::Refused("asked to stop before it began".to_owned())),
+        _ = signals.received() => Err(Fault::Refused("asked to stop before it began".to_owned())),
     }
 }
 

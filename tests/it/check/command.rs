@@ -111,3 +111,12 @@ fn a_model_that_asks_for_more_gpus_than_there_are_is_a_warning() {
         "{text}"
     );
 }
+
+#[test]
+fn a_program_that_is_not_there_is_a_warning() {
+    let folder = folder_with(&GOOD.replace("\"python3\"", "\"pythn3\""));
+    let (code, text) = check(folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let warned = text.contains("warning: model digits: its jobs could not start `pythn3`");
+    assert!(warned, "{text}");
+}

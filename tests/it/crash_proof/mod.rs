@@ -2,12 +2,14 @@
 //!
 //! `TRAINHOOK_KILLS` says how many kills (a few hundred if it is not set), `TRAINHOOK_SEED` which ones.
 
+mod mirrored;
 mod points;
 mod promises;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use trainhook::{
     config::Secret,
     emulator::{Click, Dataset, Fault, FaultKind},
@@ -16,6 +18,7 @@ use trainhook::{
 
 use crate::{
     export,
+    mirror::proxy::Proxy,
     support::{
         numbers::Numbers,
         processes,
@@ -47,12 +50,16 @@ const CALLS: [&str; 12] = [
     "/files/imports",
 ];
 
-/// What the model `predicting` leaves for Labelbox, in three imports.
+/// What the models `predicting` and `mirrored` leave for Labelbox, in three imports.
 const PREDICTIONS: usize = 5;
 
 /// What the kills are tried on.
 struct Trial {
     stack: Stack,
+    /// Between the server and supervisors that share no files with it.
+    proxy: Proxy,
+    /// Where the code of the model `mirrored` is.
+    _code: TempDir,
     numbers: Numbers,
     /// Runs that the server has said yes to, and their jobs.
     accepted: Vec<(String, String)>,
@@ -99,7 +106,7 @@ fn predictions() -> String {
         .collect()
 }
 
-const MODELS: [&str; 8] = [
+const MODELS: [&str; 9] = [
     "quick",
     "short",
     "long",
@@ -108,6 +115,7 @@ const MODELS: [&str; 8] = [
     "forking",
     "data",
     "predicting",
+    "mirrored",
 ];
 
 impl Trial {
@@ -116,25 +124,41 @@ impl Trial {
     }
 
     async fn start_program(program: &Path, seed: u64) -> Self {
+        let (proxy, code) = (Proxy::start().await, mirrored::code());
         let executor = format!("[executors.local]\nkind = \"local\"\nmax_running = {SLOTS}\n");
-        let rest = executor + &models();
+        let rest = executor + &models() + &mirrored::executor_and_model(code.path());
+        let server = format!(
+            "[server]\nredelivery_window = \"0s\"\n{}",
+            mirrored::listening(&proxy)
+        );
         let stack = Stack::start_program(program, |endpoint| {
             let quick = settings()
                 .replace("\"5s\"", "\"500ms\"")
                 .replace("\"1s\"", "\"100ms\"")
-                .replace("[server]", "[server]\nredelivery_window = \"0s\"");
+                .replace("[server]\n", &server);
             quick + &workspace("main", "/", endpoint) + &rest
         });
         let stack = stack.await;
         let left = stack.folder.path().join("predictions.ndjson");
         fs::write(left, predictions()).expect("the folder is writable");
-        Self {
+        mirrored::lead_to(code.path(), stack.folder.path());
+        let trial = Self {
             stack,
+            proxy,
+            _code: code,
             numbers: Numbers::from(seed),
             accepted: Vec::new(),
             clicks: BTreeMap::new(),
             unanswered: None,
-        }
+        };
+        trial.connect();
+        trial
+    }
+
+    /// Starts the server again.
+    async fn restart(&mut self) {
+        self.stack.restart().await;
+        self.connect();
     }
 
     /// One click, answered or not: the server may die meanwhile.
@@ -205,18 +229,16 @@ impl Trial {
         }
         if victim != 4 {
             self.stack.server.kill();
-            self.stack.restart().await;
+            self.restart().await;
         }
     }
 
     /// The supervisors that live, by the locks they hold.
     fn supervisors(&self) -> Vec<ProcessId> {
-        let jobs = fs::read_dir(self.stack.folder.path().join("jobs"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let attempts =
-            jobs.flat_map(|job| fs::read_dir(job.path()).into_iter().flatten().flatten());
+        let folders = ["jobs", "node"].map(|name| self.stack.folder.path().join(name));
+        let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        let jobs = folders.iter().flat_map(|folder| entries(folder));
+        let attempts = jobs.flat_map(|job| entries(&job.path()));
         let holders = attempts.filter_map(|attempt| {
             let lock = fs::read(attempt.path().join("supervisor.lock")).ok()?;
             serde_json::from_slice::<ProcessId>(&lock).ok()
@@ -291,5 +313,5 @@ async fn whatever_is_killed_whenever_every_promise_holds() {
     }
     trial.settle().await;
     trial.fill_all_slots().await;
-    promises::hold(&trial);
+    promises::hold(&trial).await;
 }

@@ -14,7 +14,10 @@
 
 use std::{fs, path::Path};
 
-use trainhook::process::{self, ProcessId, Signal};
+use trainhook::{
+    emulator::Dataset,
+    process::{self, ProcessId, Signal},
+};
 
 use super::{Trial, promises};
 use crate::support::{
@@ -43,13 +46,34 @@ fn server(stack: &Stack) -> Option<ProcessId> {
     ProcessId::of(u32::try_from(info["pid"].as_u64()?).ok()?)
 }
 
-/// One job, of which some process is killed at this point; then whatever died starts again. Answers
-/// whether the server died.
-async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -> bool {
+/// Where a process is killed on the way of one job.
+#[derive(Clone, Copy)]
+pub(super) struct Point {
+    /// The job's model.
+    pub(super) model: &'static str,
+    /// The system call, and the how many-th of it in one thread.
+    pub(super) call: &'static str,
+    pub(super) count: usize,
+}
+
+/// Whether the server that was started last lives no more.
+pub(super) fn has_died(trial: &Trial) -> bool {
+    !server(&trial.stack).is_some_and(ProcessId::is_alive)
+}
+
+/// One job, of which some process is killed at this point; then whatever died starts again. `look` sees the trial
+/// meanwhile, again and again. Answers whether the server died.
+pub(super) async fn try_point(
+    trial: &mut Trial,
+    traced: &Path,
+    point: Point,
+    look: &mut (impl FnMut(&Trial) + Send),
+) -> bool {
+    let Point { model, call, count } = point;
     let inject = format!("-e trace={call} -e inject={call}:signal=KILL:when={count}");
     let mut died = !start_traced(trial, traced, &inject).await;
-    let run = trial.stack.new_run();
-    trial.click_on(run.clone(), "quick").await;
+    let run = trial.stack.run_with(&Dataset::generated(200, 300));
+    trial.click_on(run.clone(), model).await;
     let is_over = |trial: &Trial| {
         let timeline = trial.stack.emulator.timeline(&run);
         timeline
@@ -58,14 +82,15 @@ async fn try_point(trial: &mut Trial, traced: &Path, call: &str, count: usize) -
     };
     let what = format!("the end at {call} {count}");
     wait_until(&what, || {
-        let is_dead = !server(&trial.stack).is_some_and(ProcessId::is_alive);
-        (is_over(trial) || is_dead).then_some(())
+        look(trial);
+        (is_over(trial) || has_died(trial)).then_some(())
     })
     .await;
-    died |= !server(&trial.stack).is_some_and(ProcessId::is_alive);
+    look(trial);
+    died |= has_died(trial);
     // The point may still lie ahead, where the rest of the trial needs a server.
     end_server(trial).await;
-    trial.stack.restart().await;
+    trial.restart().await;
     trial.settle().await;
     assert!(is_over(trial), "{call} {count}");
     died
@@ -82,6 +107,7 @@ async fn start_traced(trial: &mut Trial, traced: &Path, inject: &str) -> bool {
         Ok(server) => trial.stack.server = server,
         Err(_) => trial.stack.restart().await,
     }
+    trial.connect();
     is_there
 }
 
@@ -105,11 +131,16 @@ async fn at_every_step_a_kill_breaks_no_promise() {
     let mut deaths = 0;
     for (call, most) in STEPS {
         for count in 1..=most {
-            deaths += usize::from(try_point(&mut trial, &traced, call, count).await);
+            let point = Point {
+                model: "quick",
+                call,
+                count,
+            };
+            deaths += usize::from(try_point(&mut trial, &traced, point, &mut |_| {}).await);
         }
     }
     trial.fill_all_slots().await;
-    promises::hold(&trial);
+    promises::hold(&trial).await;
     let lost = trial
         .stack
         .trainhook(&["jobs", "list", "--state", "failed", "--limit", "99"]);
@@ -155,5 +186,5 @@ async fn a_supervisor_that_comes_late_finds_its_attempt_taken() {
     process::kill(first, Signal::CONT).expect("it is there");
     wait_until("its end", || supervisors().is_empty().then_some(())).await;
     trial.settle().await;
-    promises::hold(&trial);
+    promises::hold(&trial).await;
 }

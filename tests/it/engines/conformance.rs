@@ -13,7 +13,7 @@ use super::{has, launcher};
 use crate::support::stack::{API_KEY, SECRET, model, workspace};
 
 /// All promises of one executor, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// Would be seen by a command that gets the environment of whoever starts it.
 const CANARY: (&str, &str) = ("CANARY_TOKEN", "a token of the server's own");

@@ -3,11 +3,13 @@
 mod conformance;
 mod container;
 mod hanging;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod launchers;
 mod models;
 mod program;
+mod ray;
 mod slurm;
-mod slurm_words;
 
 use std::{
     path::{Path, PathBuf},

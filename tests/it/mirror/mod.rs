@@ -3,7 +3,7 @@
 mod claims;
 mod code;
 mod outages;
-mod proxy;
+pub(crate) mod proxy;
 mod refusals;
 mod stranger;
 mod telling;

@@ -175,6 +175,25 @@ async fn a_further_supervisor_runs_no_command_that_was_begun() {
     assert_eq!(site.stack.lines("runs"), ["1"], "one run of the command");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_killed_before_its_claim_began_nothing_and_another_attempt_does() {
+    let script = "echo $TRAINHOOK_ATTEMPT >> runs";
+    let settings = "retry = { max = 1, backoff = \"10ms\" }";
+    let site = Site::start(&model("job", script, settings)).await;
+    site.proxy.lead_to(None);
+    let run = site.stack.new_run();
+    let id = job_id(&site.stack.click(&run, "job").await);
+    let launch_id = super::launch(&id, 1).to_string();
+    let lock = site.node().join(launch_id).join("a1/supervisor.lock");
+    wait_until("a supervisor", || lock.exists().then_some(())).await;
+    processes::kill_and_wait(supervisor(&site)).await;
+    site.connect();
+    site.stack.told(&run, "COMPLETE").await;
+    assert_eq!(site.stack.lines("runs"), ["2"], "{}", site.stack.job(&id));
+    let timeline = site.stack.job(&id)["timeline"].to_string();
+    assert!(timeline.contains("start_failed"), "{timeline}");
+}
+
 /// Has the data of a waiting job grow to eight megabytes, and its wire carry a few kilobytes a second.
 async fn with_slow_fetch(script: &str) -> (Site, String, String) {
     let models = model("first", UNTIL_GO, "") + &model("job", script, "");

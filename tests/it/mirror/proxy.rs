@@ -27,13 +27,13 @@ struct Wire {
 
 /// The wire.
 #[derive(Debug, Clone)]
-pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     wire: Arc<Mutex<Wire>>,
 }
 
 impl Proxy {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port is free");
@@ -49,23 +49,23 @@ impl Proxy {
         proxy
     }
 
-    pub(super) fn lead_to(&self, target: Option<SocketAddr>) {
+    pub(crate) fn lead_to(&self, target: Option<SocketAddr>) {
         self.change(|wire| {
             wire.target = target;
             wire.turned.send_replace(());
         });
     }
 
-    pub(super) fn cut_answers_after(&self, bytes: Option<usize>) {
+    pub(crate) fn cut_answers_after(&self, bytes: Option<usize>) {
         self.change(|wire| wire.cut_answers_after = bytes);
     }
 
-    pub(super) fn cut_requests_after(&self, bytes: Option<usize>) {
+    pub(crate) fn cut_requests_after(&self, bytes: Option<usize>) {
         self.change(|wire| wire.cut_requests_after = bytes);
     }
 
     /// Connections that were cut so far.
-    pub(super) fn cuts(&self) -> usize {
+    pub(crate) fn cuts(&self) -> usize {
         self.change(|wire| wire.cuts)
     }
 

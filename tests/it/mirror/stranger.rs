@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::Site;
-use crate::support::stack::{job_id, model, wait_until};
+use crate::support::stack::{job_id, model, trainhook_in, wait_until};
 
 /// Answers every connection with these bytes; counts them.
 async fn stranger(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -91,4 +91,21 @@ async fn the_one_right_word_stops_it_and_nothing_is_left() {
     site.proxy.lead_to(Some(address));
     site.machine_is_clean().await;
     assert_eq!(site.text(&launch_id.job.to_string(), "exit.json"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_an_address_that_leads_elsewhere() {
+    let site = Site::start(&model("quick", "true", "")).await;
+    let doctor = || {
+        let output = trainhook_in(site.stack.folder.path(), &["doctor"]);
+        let told = String::from_utf8(output.stdout).expect("text");
+        let line = told.lines().find(|line| line.contains("jobs_url"));
+        line.map(str::to_owned).expect("it looks there")
+    };
+    assert!(doctor().starts_with("ok "), "{}", doctor());
+    let (address, _) = stranger(answer("404 Not Found", "<html></html>")).await;
+    site.proxy.lead_to(Some(address));
+    assert!(doctor().contains("something else"), "{}", doctor());
+    site.proxy.lead_to(None);
+    assert!(doctor().contains("cannot be reached"), "{}", doctor());
 }

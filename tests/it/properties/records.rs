@@ -22,7 +22,7 @@ fn records(attempt: &Attempt) -> impl Strategy<Value = ExitRecord> + use<> {
     ];
     (
         end,
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         any::<Option<String>>(),
         any::<u128>(),
     )
@@ -38,6 +38,7 @@ fn records(attempt: &Attempt) -> impl Strategy<Value = ExitRecord> + use<> {
                 run_timeout: flags[1],
                 out_of_memory: flags[2],
                 wants_retry: flags[3],
+                keeper_lost: flags[4],
                 reason,
                 started_at: Timestamp::UNIX_EPOCH,
                 ended_at: Timestamp::UNIX_EPOCH,
@@ -99,6 +100,7 @@ fn no_bytes_in_a_record_break_its_reader() {
         run_timeout: false,
         out_of_memory: false,
         wants_retry: false,
+        keeper_lost: false,
         reason: Some("no images of class 3".to_owned()),
         started_at: Timestamp::UNIX_EPOCH,
         ended_at: Timestamp::UNIX_EPOCH,

@@ -95,7 +95,7 @@ fn exits() -> impl Strategy<Value = ExitRecord> {
         prop_oneof![Just(0), Just(1), Just(75)].prop_map(|code| (Some(code), None)),
         prop_oneof![Just(9), Just(15), Just(11)].prop_map(|signal| (None, Some(signal))),
     ];
-    (end, 0..2u128, any::<[bool; 4]>()).prop_map(|((code, signal), instance, flags)| ExitRecord {
+    (end, 0..2u128, any::<[bool; 5]>()).prop_map(|((code, signal), instance, flags)| ExitRecord {
         launch_id: launch_id(),
         instance: Uuid::from_u128(instance),
         code,
@@ -106,6 +106,7 @@ fn exits() -> impl Strategy<Value = ExitRecord> {
         run_timeout: flags[1],
         out_of_memory: flags[2],
         wants_retry: flags[3],
+        keeper_lost: flags[4],
         reason: None,
         started_at: Timestamp::UNIX_EPOCH,
         ended_at: Timestamp::UNIX_EPOCH,
@@ -279,15 +280,21 @@ fn a_kill_that_we_did_not_send_waits_a_while_for_the_engines_cause() {
             return;
         };
         let killed = record.signal == Some(9) || record.signal == Some(15) && !record.asked_to_stop;
-        let ours = known.we_stopped_it || record.cause() != Some(Cause::JobError);
+        let killed = killed || record.keeper_lost && record.cause() == Some(Cause::Infra);
+        let asked = [
+            Some(Cause::JobError),
+            record.keeper_lost.then_some(Cause::Infra),
+        ];
+        let own = record.cause();
+        let ours = known.we_stopped_it || own.is_none() || !asked.contains(&own);
         match known.verdict() {
             Verdict::Wait => assert!(killed && !ours && known.record_age < CAUSE_PATIENCE),
             Verdict::Ended(Outcome::Failed { cause, .. }) if killed && !ours => {
                 match known.phase() {
                     Some(Phase::Exited(exit)) => {
-                        assert_eq!(cause, exit.cause.unwrap_or(Cause::JobError));
+                        assert_eq!(Some(cause), exit.cause.or(own));
                     }
-                    Some(Phase::Gone) => assert_eq!(cause, Cause::JobError),
+                    Some(Phase::Gone) => assert_eq!(Some(cause), own),
                     _ => assert!(known.record_age >= CAUSE_PATIENCE),
                 }
             }

@@ -1,4 +1,5 @@
-//! A real Docker Engine: the one that `tests/run` has started, or one of a test's own, which may be killed.
+//! A real Docker Engine: the one that `tests/run` has started, or one of a test's own, which may be killed. And podman,
+//! which has Docker's API.
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
@@ -19,6 +20,9 @@ pub(crate) const BARE_IMAGE: &str = "localhost/trainhook-bare:1";
 /// The variable in which `tests/engines/docker.sh start` says where its engine is.
 const VARIABLE: &str = "TRAINHOOK_TEST_DOCKER";
 
+/// The same of `tests/engines/podman.sh`.
+const PODMAN_VARIABLE: &str = "TRAINHOOK_TEST_PODMAN";
+
 /// An engine that answers.
 pub(crate) struct Docker {
     pub(crate) host: String,
@@ -28,11 +32,20 @@ pub(crate) struct Docker {
 impl Docker {
     /// The engine of all tests; none where it could not be started, and then `what` is skipped.
     pub(crate) fn shared(what: &str) -> Option<Self> {
-        let host = std::env::var(VARIABLE).ok().filter(|host| !host.is_empty());
+        let why = "no Docker Engine was started (tests/engines/docker.sh)";
+        Self::given(VARIABLE, &format!("{what}: {why}"))
+    }
+
+    /// The podman of all tests; none where it could not be started, and then `what` is skipped.
+    pub(crate) fn podman(what: &str) -> Option<Self> {
+        let why = "no podman was started (tests/engines/podman.sh)";
+        Self::given(PODMAN_VARIABLE, &format!("{what}: {why}"))
+    }
+
+    fn given(variable: &str, skipped: &str) -> Option<Self> {
+        let host = std::env::var(variable).ok().filter(|host| !host.is_empty());
         if host.is_none() {
-            skip(&format!(
-                "{what}: no Docker Engine was started (tests/engines/docker.sh)"
-            ));
+            skip(skipped);
         }
         let folder = None;
         host.map(|host| Self { host, folder })

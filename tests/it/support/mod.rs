@@ -3,10 +3,13 @@
 pub(crate) mod attempts;
 pub(crate) mod clicks;
 pub(crate) mod docker;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod kubernetes;
 pub(crate) mod labelbox_door;
 pub(crate) mod numbers;
 pub(crate) mod processes;
 pub(crate) mod raw_http;
+pub(crate) mod ray;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod stack;

@@ -217,10 +217,14 @@ async fn read_request(stream: &mut TcpStream) -> Result<Recorded, String> {
         }
     };
     let mut request = parse_head(&bytes[..end_of_head])?;
-    let length: usize = request
-        .header("content-length")
-        .and_then(|length| length.parse().ok())
-        .ok_or("a request without content-length")?;
+    let length = request.header("content-length");
+    let length: usize = match (length, &*request.method) {
+        // These need not say that there is nothing more.
+        (None, "GET" | "DELETE") => 0,
+        (length, _) => length
+            .and_then(|length| length.parse().ok())
+            .ok_or("a request without content-length")?,
+    };
     while bytes.len() < end_of_head + 4 + length {
         read_more(stream, &mut bytes).await?;
     }

@@ -1,11 +1,13 @@
 //! kill -9 on the server, and on the engine itself.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
-use super::UNTIL_GO;
+use super::{UNTIL_GO, gate::Gate};
 use crate::support::{
+    attempts::PROGRAM,
     docker::{Containers, Docker, IMAGE, in_container},
     stack::{statuses, wait_until},
+    tracer::write_program,
 };
 
 fn go(containers: &Containers, id: &str) {
@@ -44,6 +46,74 @@ async fn a_server_killed_again_and_again_starts_the_container_once() {
         "one run of the command"
     );
     containers.wait_until_removed(&id, 1).await;
+}
+
+/// The server dies when the engine has got this request, and its answer is on its way.
+async fn dies_while_it_submits(docker: Docker, request: &'static str) {
+    let folder = tempfile::tempdir().expect("a folder for the socket");
+    let socket = folder.path().join("engine.sock");
+    let engine = docker.host.trim_start_matches("unix://").to_owned();
+    let gate = Gate::open(&socket, Path::new(&engine), request);
+    let executor = docker.executor(&format!("image = \"{IMAGE}\"\npull = \"never\""));
+    let executor = executor.replace(&engine, &socket.display().to_string());
+    let models = in_container("job", UNTIL_GO, "");
+    let mut containers = Containers::start_with(docker, &(executor + &models)).await;
+    let (run, id) = containers.click("job").await;
+    gate.met().await;
+    assert_eq!(containers.stack.job(&id)["job"]["state"], "submitting");
+    containers.stack.server.kill();
+    gate.release();
+    containers.stack.restart().await;
+    assert_eq!(containers.wait_for_file(&id, 1, "out/runs").await, "1\n");
+    go(&containers, &id);
+    containers.stack.told(&run, "COMPLETE").await;
+    assert_eq!(containers.file(&id, 1, "out/runs").expect("it ran"), "1\n");
+    containers.wait_until_removed(&id, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_while_its_container_is_made_starts_it_once() {
+    if let Some(docker) = Docker::shared("a server that dies while it makes a container") {
+        dies_while_it_submits(docker, "/containers/create?").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_while_its_container_is_started_starts_it_once() {
+    if let Some(docker) = Docker::shared("a server that dies while it starts a container") {
+        dies_while_it_submits(docker, "/start HTTP").await;
+    }
+}
+
+/// The supervisor is let in late, so that each state lasts until it is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_dies_while_a_container_comes_up_or_runs_follows_it() {
+    let Some(docker) = Docker::shared("a server that dies while a container comes up") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder for the program");
+    let (place, begin) = (folder.path().display(), folder.path().join("begin"));
+    fs::copy(PROGRAM, folder.path().join("trainhook")).expect("room for a copy");
+    let script = format!(
+        "#!/bin/sh\nwhile [ ! -e {place}/begin ]; do sleep 0.05; done\nexec {place}/trainhook \"$@\"\n"
+    );
+    let late = write_program(folder.path(), "late", &script);
+    let executor = docker.executor(&format!(
+        "image = \"{IMAGE}\"\npull = \"never\"\nprogram = {late:?}\nmounts = [\"{place}:{place}:ro\"]"
+    ));
+    let models = in_container("job", UNTIL_GO, "");
+    let mut containers = Containers::start_with(docker, &(executor + &models)).await;
+    let (run, id) = containers.click("job").await;
+    for state in ["pending", "running"] {
+        let is_there = || (containers.stack.job(&id)["job"]["state"] == state).then_some(());
+        wait_until(state, is_there).await;
+        containers.stack.server.kill();
+        containers.stack.restart().await;
+        fs::write(&begin, "").expect("the folder is writable");
+    }
+    go(&containers, &id);
+    containers.stack.told(&run, "COMPLETE").await;
+    assert_eq!(containers.file(&id, 1, "out/runs").expect("it ran"), "1\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

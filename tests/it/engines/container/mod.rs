@@ -3,8 +3,10 @@
 mod conformance;
 mod crashes;
 mod ends;
+mod gate;
 mod images;
 mod launches;
+mod secured;
 mod settings;
 mod sight;
 

@@ -56,11 +56,24 @@ fn mistakes_say_what_to_write() {
         &at("host"),
         "unix:///var/run/docker.sock",
     );
+    one("host = \"ssh://docker\"", "", &at("host"), "is not spoken");
     one(
         "host = \"https://docker:2376\"",
         "",
         &at("host"),
-        "is not spoken",
+        "with the key tls",
+    );
+    one(
+        "socket = \"/a\"\ntls = { ca = \"a\", cert = \"b\", key = \"c\" }",
+        "",
+        &at("tls"),
+        "is for a host",
+    );
+    one(
+        "host = \"tcp://a:1\"\ntls = { ca = \"a\", cert = \"b\" }",
+        "",
+        &at("tls.key"),
+        "missing",
     );
     one(
         "host = \"tcp://a:1\"\nsocket = \"/b\"",

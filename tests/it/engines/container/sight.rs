@@ -47,9 +47,19 @@ async fn variables_are_in_the_command_and_not_in_what_the_engine_shows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_sees_its_attempt_and_its_workdir_and_nothing_of_the_servers() {
-    let Some(docker) = Docker::shared("what a container sees") else {
-        return;
-    };
+    if let Some(docker) = Docker::shared("what a container sees") {
+        sees_nothing_of_the_servers(docker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_of_podman_sees_no_more() {
+    if let Some(podman) = Docker::podman("what a container of podman sees") {
+        sees_nothing_of_the_servers(podman).await;
+    }
+}
+
+async fn sees_nothing_of_the_servers(docker: Docker) {
     let script = "(ls -A $W/state; ls -A $W/jobs; ls -A $TRAINHOOK_JOB_DIR/..; ls -d /work /root/.ssh; \
          touch $W/mine && echo 'the workdir can be written'; touch $TRAINHOOK_DATA_DIR/mine && echo 'data can be written'; \
          cat $W/models.toml | head -n 1; cat $TRAINHOOK_JOB_DIR/webhook.json | wc -l) \

@@ -1,0 +1,247 @@
+//! The cluster's API: how it is reached, and what becomes of a question.
+
+use std::{
+    error::Error as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use kube::{
+    Client, Config, Error,
+    config::{KubeConfigOptions, Kubeconfig},
+    core::Status,
+};
+use tokio::sync::Mutex;
+
+use crate::executor::{QueryError, SubmitError};
+
+/// A connection is there within this, or it is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One request is answered within this, or it is lost; the server waits longer, also for several of them.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client is made anew after this: credentials and addresses in files may have changed.
+const RENEWAL: Duration = Duration::from_secs(600);
+
+/// Where the cluster is, and as whom it is spoken to.
+#[derive(Debug)]
+pub(super) struct Access {
+    pub(super) kubeconfig: Option<PathBuf>,
+    pub(super) context: Option<String>,
+    pub(super) namespace: Option<String>,
+    current: Mutex<Option<(Instant, Cluster)>>,
+}
+
+/// A client, and the namespace that is ours.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    pub(super) address: String,
+}
+
+/// Why a question has no good answer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(super) enum Fault {
+    /// Nothing says where the cluster is, or as whom to speak.
+    #[error("no way to the cluster: {0}")]
+    NoAccess(String),
+    /// Nobody was reached, so nothing was asked.
+    #[error("the cluster's API cannot be reached: {0}")]
+    Away(String),
+    /// It answered, and refused.
+    #[error("Kubernetes says: {}", said(.0))]
+    Refused(Box<Status>),
+    /// It was asked, and the answer is not known.
+    #[error("the answer of the cluster's API was lost: {0}")]
+    Lost(String),
+}
+
+impl Access {
+    pub(super) fn new(
+        kubeconfig: Option<PathBuf>,
+        context: Option<String>,
+        namespace: Option<String>,
+    ) -> Self {
+        let current = Mutex::new(None);
+        Self {
+            kubeconfig,
+            context,
+            namespace,
+            current,
+        }
+    }
+
+    /// The cluster; nothing is asked of it yet.
+    pub(super) async fn cluster(&self) -> Result<Cluster, Fault> {
+        let mut current = self.current.lock().await;
+        if let Some((made_at, cluster)) = &*current
+            && made_at.elapsed() < RENEWAL
+        {
+            return Ok(cluster.clone());
+        }
+        let cluster = self.connect().await?;
+        *current = Some((Instant::now(), cluster.clone()));
+        Ok(cluster)
+    }
+
+    /// Has the next question read the credentials again, where this fault may come from them.
+    pub(super) async fn noted(&self, fault: Fault) -> Fault {
+        if fault.code() == Some(401) {
+            *self.current.lock().await = None;
+        }
+        fault
+    }
+
+    async fn connect(&self) -> Result<Cluster, Fault> {
+        crate::outbound::provide_tls();
+        let mut config = self.config().await.map_err(Fault::NoAccess)?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(REQUEST_TIMEOUT);
+        config.reset_reader_on_write = true;
+        config.write_timeout = Some(REQUEST_TIMEOUT);
+        // The server tries again by itself, and counts.
+        config.default_retry = false;
+        let namespace = self.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let address = config.cluster_url.to_string();
+        let client =
+            Client::try_from(config).map_err(|error| Fault::NoAccess(innermost(&error)))?;
+        Ok(Cluster {
+            client,
+            namespace,
+            address,
+        })
+    }
+
+    /// The file that is named, else as every client finds its way: `KUBECONFIG`, `~/.kube/config`, the pod's own account.
+    async fn config(&self) -> Result<Config, String> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        if let Some(path) = self.kubeconfig.clone() {
+            let read = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path)).await;
+            let read = read.map_err(|error| error.to_string())?;
+            let file = read.map_err(|error| innermost(&error))?;
+            let config = Config::from_custom_kubeconfig(file, &options).await;
+            return config.map_err(|error| innermost(&error));
+        }
+        if self.context.is_some() {
+            let config = Config::from_kubeconfig(&options).await;
+            return config.map_err(|error| innermost(&error));
+        }
+        let inferred = Config::infer().await;
+        inferred.map_err(|_| {
+            "there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no pod with an account: set kubeconfig"
+                .to_owned()
+        })
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (address, namespace) = (&self.address, &self.namespace);
+        write!(f, "namespace {namespace} of {address}")
+    }
+}
+
+/// Asks within the time that an answer may take.
+pub(super) async fn ask<T>(
+    asked: impl Future<Output = Result<T, Error>> + Send,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
+        Ok(answer) => answer.map_err(Fault::from),
+        Err(_) => Err(Fault::Lost("it did not answer in time".to_owned())),
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Api(status) => Self::Refused(status),
+            Error::Auth(error) => Self::NoAccess(innermost(&error)),
+            other if is_of_connecting(&other) => Self::Away(innermost(&other)),
+            other => Self::Lost(innermost(&other)),
+        }
+    }
+}
+
+impl From<Fault> for QueryError {
+    fn from(fault: Fault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
+impl Fault {
+    /// What a submit makes of it when the cluster may have done what it was asked.
+    pub(super) fn of_submit(self) -> SubmitError {
+        let text = self.to_string();
+        match &self {
+            Self::NoAccess(_) | Self::Away(_) => SubmitError::Transient(text),
+            Self::Lost(_) => SubmitError::Ambiguous(text),
+            Self::Refused(status) => match status.code {
+                // A quota frees itself, and a namespace that ends may be made anew.
+                403 if status.message.contains("exceeded quota")
+                    || status.message.contains("being terminated") =>
+                {
+                    SubmitError::Transient(text)
+                }
+                // Our own credentials, or too many questions: not the launch's fault.
+                401 | 408 | 409 | 429 => SubmitError::Transient(text),
+                400..=499 => SubmitError::Rejected(text),
+                _ => SubmitError::Ambiguous(text),
+            },
+        }
+    }
+
+    /// The HTTP status of a refusal.
+    pub(super) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused(status) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// Whether there is no such object.
+    pub(super) fn is_absence(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// Whether there is an object of this name already.
+    pub(super) fn is_taken_name(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 409 && status.reason == "AlreadyExists")
+    }
+}
+
+/// Its words; a proxy on the way may have answered instead.
+fn said(status: &Status) -> String {
+    match status.message.trim() {
+        "" => format!("{} {}", status.code, status.reason),
+        message => super::words::shown(message),
+    }
+}
+
+fn is_of_connecting(error: &Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let of_client = inner.downcast_ref::<hyper_util::client::legacy::Error>();
+        if of_client.is_some_and(hyper_util::client::legacy::Error::is_connect) {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
+}
+
+/// The outer ones only say that something failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    super::words::shown(&text)
+}

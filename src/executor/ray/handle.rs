@@ -1,0 +1,43 @@
+//! What is kept of a job to find it again. Its name on Ray is the launch id.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    executor::Launch,
+    job::{Handle, HandleError, LaunchId},
+};
+
+/// The version of the handle's data.
+const VERSION: u32 = 1;
+
+/// The data of a handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RayHandle {
+    /// The server that made the job, as its metadata has it.
+    pub(super) server: String,
+    /// The attempt's folder on the server.
+    pub(super) attempt_dir: PathBuf,
+    /// What it waits for, for people: "2 GPUs and 8 CPUs".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked_for: Option<String>,
+}
+
+impl RayHandle {
+    pub(super) fn new(launch: &Launch, asked_for: Option<String>) -> Self {
+        Self {
+            server: launch.server_id.clone(),
+            attempt_dir: launch.attempt_dir.clone(),
+            asked_for,
+        }
+    }
+
+    pub(super) fn pack(&self, launch_id: LaunchId) -> Result<Handle, HandleError> {
+        Handle::pack(launch_id, VERSION, self)
+    }
+
+    pub(super) fn unpack(handle: &Handle) -> Result<Self, HandleError> {
+        handle.unpack(VERSION)
+    }
+}

@@ -1,0 +1,129 @@
+//! What is handed to `sbatch`, and what its refusals mean.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use trainhook::{
+    config::{Secret, Table},
+    executor::SubmitError,
+};
+
+use super::Played;
+use crate::engines::{build, launch};
+
+#[tokio::test]
+async fn what_a_refusal_means() {
+    let slurm = Played::new();
+    for (said, code, text) in [
+        (
+            "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified",
+            1,
+            "rejected",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Requested node configuration is not available",
+            1,
+            "rejected",
+        ),
+        (
+            "sbatch: error: Invalid --time specification",
+            255,
+            "rejected",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+            1,
+            "transient",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            1,
+            "transient",
+        ),
+        (
+            "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+            1,
+            "ambiguous",
+        ),
+    ] {
+        slurm.plays(
+            "sbatch",
+            &format!("printf '%s\\n' \"{said}\" >&2; exit {code}"),
+        );
+        let refused = slurm.submit().await.expect_err(said);
+        let word = match &refused {
+            SubmitError::Rejected(_) => "rejected",
+            SubmitError::Transient(_) => "transient",
+            SubmitError::Ambiguous(_) => "ambiguous",
+        };
+        assert_eq!(word, text, "{refused}");
+        assert!(refused.to_string().starts_with("sbatch: "), "{refused}");
+    }
+    slurm.plays("sbatch", "echo done");
+    let submitted = slurm.submit().await;
+    assert!(
+        matches!(submitted, Err(SubmitError::Ambiguous(_))),
+        "{submitted:?}"
+    );
+    slurm.plays("sbatch", "echo '41;big'");
+    assert_eq!(slurm.submit().await.expect("taken").data["job_id"], "41");
+}
+
+#[tokio::test]
+async fn resources_and_settings_become_arguments() {
+    let slurm =
+        Played::with("partition = \"a100\"\naccount = \"ml\"\nargs = [\"--mail-type=FAIL\"]");
+    let mut launch = launch(slurm.folder.path());
+    launch.resources.gpus = 2;
+    launch.resources.cpus = Some(8);
+    launch.resources.memory = Some(16_000_000_000);
+    let table = Table::parse(
+        "qos = \"high\"\ngpu_type = \"a100\"\nnodes = 2\naccount = \"cv\"\nargs = [\"--nice=10\"]",
+    );
+    launch.settings = table.expect("a table").as_json();
+    launch
+        .env
+        .insert("KEY".to_owned(), Secret::new("s3cret-value"));
+    slurm.plays("sbatch", "cat > script; echo 5");
+    slurm.executor.submit(&launch).await.expect("taken");
+    let arguments = slurm.arguments("sbatch");
+    for argument in [
+        "--job-name=th-019a00000000700080000000000000ab-a1",
+        "--no-requeue",
+        "--export=NONE",
+        "--gres=gpu:a100:2",
+        "--cpus-per-task=8",
+        "--mem=15259M",
+        "--time=71",
+        "--partition=a100",
+        "--account=cv",
+        "--qos=high",
+        "--nodes=2 --ntasks-per-node=1",
+        "--mail-type=FAIL --nice=10",
+    ] {
+        assert!(arguments.contains(argument), "{argument}: {arguments}");
+    }
+    let read = |name: &str| fs::read_to_string(slurm.folder.path().join(name)).expect(name);
+    assert!(!read("script").contains("s3cret") && !arguments.contains("s3cret"));
+    assert!(read(".slurm-environment").contains("export KEY='s3cret-value'\n"));
+    let mode = fs::metadata(slurm.folder.path().join(".slurm-environment")).expect("it is there");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn its_tables_are_checked() {
+    let folder = Path::new("/");
+    let mut table =
+        Table::parse("args = [\"--job-name=x\", \"mail\"]\npartition = \"a b\"\nnode = 2")
+            .expect("a table");
+    build("slurm", folder, "").check_model(&mut table);
+    let mistakes: Vec<String> = table.finish().iter().map(ToString::to_string).collect();
+    let mistakes = mistakes.join("\n");
+    for expected in [
+        "line 1: args: --job-name is given by trainhook itself",
+        "line 1: args: \"mail\" is no option",
+        "line 2: partition: must be a word",
+        "line 3: node: unknown key; did you mean `nodes`?",
+    ] {
+        assert!(mistakes.contains(expected), "{expected}: {mistakes}");
+    }
+}
