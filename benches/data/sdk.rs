@@ -28,10 +28,11 @@ pub(crate) async fn measure(emulator: &Emulator, run: &str, rows: u64) -> Option
         .args([emulator.graphql_url().as_str(), KEY, run])
         .arg(file.path())
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
         .output()
         .await
         .expect("python starts");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(told["rows"], rows);
     let number = |key: &str| told[key].as_f64().expect(key);

@@ -21,7 +21,7 @@ with open(path, "w") as out:
         out.write(json.dumps(output.json) + "\n")
         rows += 1
 rows_seconds = time.monotonic() - ready
-splits = {node.data_row().uid: node.data_split for node in model_run.model_run_data_rows()}
+splits = {node.data_row.value["id"]: node.data_split for node in model_run.model_run_data_rows()}
 assert len(splits) == rows
 seconds, processor = time.monotonic() - begun, time.process_time() - processor
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

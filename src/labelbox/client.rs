@@ -10,7 +10,6 @@ use reqwest::{
     multipart::Form,
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -18,7 +17,7 @@ use super::{
     budget::Budget,
     call::{Api, Call},
     error::{Kind, LabelboxError, causes},
-    wire::{send, send_recorded},
+    wire::{Answered, send, send_recorded},
 };
 use crate::{
     config::{Secret, SecretRef},
@@ -236,7 +235,17 @@ impl Labelbox {
     ) -> Result<Option<T>, LabelboxError> {
         let (http, key) = self.prepare().await?;
         let request = self.request(&http, &key, call, form)?;
-        let mut data = self.exchange(&http, &key, request).await?;
+        let answered = self.exchange(&http, &key, request).await?;
+        let answer = Answer {
+            status: answered.status,
+            retry_after: answered.retry_after(),
+            body: &answered.body,
+            key: &key,
+        };
+        if let Some(read) = answer.read(call.field) {
+            return Ok(Some(read));
+        }
+        let mut data = answer.data()?;
         let Some(field) = data.get_mut(call.field) else {
             let what = format!("it lacks {}", call.field);
             return Err(LabelboxError::unexpected(what));
@@ -267,18 +276,11 @@ impl Labelbox {
         http: &reqwest::Client,
         key: &Secret,
         request: reqwest::Request,
-    ) -> Result<Value, LabelboxError> {
-        let answered = match &self.recorder {
+    ) -> Result<Answered, LabelboxError> {
+        match &self.recorder {
             Some(recorder) => send_recorded(http, request, recorder, key).await,
             None => send(http, request).await,
-        }?;
-        let answer = Answer {
-            status: answered.status,
-            retry_after: answered.retry_after(),
-            body: &answered.body,
-            key,
-        };
-        answer.data()
+        }
     }
 
     fn request(

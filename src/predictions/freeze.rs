@@ -1,6 +1,7 @@
 //! From a command's file to chunks that can be sent: each line is read once, and counted against all others.
 
 use std::{
+    cmp::Reverse,
     fs,
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{formats, job::JobId, job_dir::files};
 
-/// The first rejections are kept for a sentence.
+/// The first rejections, each for another reason, are kept for a sentence.
 const FIRST: usize = 5;
 
 /// Why predictions could not be frozen; nothing of it is left.
@@ -280,6 +281,7 @@ impl Reading {
             writing.line(head, &text)?;
         }
         writing.list.finish()?;
+        writing.first.sort_by_key(|problem| Reverse(problem.alike));
         Ok(Frozen {
             lines: u64::from(self.lines),
             taken: 0,
@@ -356,7 +358,10 @@ impl Writing {
     fn reject(&mut self, problem: Problem) -> io::Result<()> {
         self.rejected += 1;
         self.list.add(&problem)?;
-        if self.first.len() < FIRST {
+        let mut known = self.first.iter_mut();
+        if let Some(first) = known.find(|first| first.reason == problem.reason) {
+            first.alike += 1;
+        } else if self.first.len() < FIRST && !problem.reason.is_empty() {
             let text = String::new();
             self.first.push(Problem { text, ..problem });
         }

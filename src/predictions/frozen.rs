@@ -43,7 +43,7 @@ pub struct Frozen {
     pub taken: u64,
     /// Those of them that are not sent.
     pub rejected: u64,
-    /// The first of these.
+    /// The first of these for each of the first few reasons, the commonest reason before the others.
     pub first: Vec<Problem>,
     /// What is sent.
     pub chunks: Vec<Chunk>,
@@ -84,6 +84,9 @@ pub struct Problem {
     /// Its beginning.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// Later lines that were not taken for the same reason, where these are counted instead of listed.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub alike: u64,
 }
 
 /// Who did not take a line.
@@ -118,6 +121,7 @@ impl Problem {
             reason,
             uuid: None,
             text: String::new(),
+            alike: 0,
         }
     }
 
@@ -131,10 +135,14 @@ impl Problem {
         }
     }
 
-    /// `line 3: …`.
+    /// `line 3: …`, or `30 × … (line 3 is the first)`.
     #[must_use]
     pub fn describe(&self) -> String {
         match (self.line, self.read_back) {
+            (Some(line), _) if self.alike > 0 => {
+                let all = self.alike + 1;
+                format!("{all} × {} (line {line} is the first)", self.reason)
+            }
             (Some(line), _) => format!("line {line}: {}", self.reason),
             // Where it comes from is said by its reason, or by that line of the file.
             (None, Some(line)) if self.by == By::Labelbox => {
@@ -146,6 +154,11 @@ impl Problem {
             _ => self.reason.clone(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Frozen {

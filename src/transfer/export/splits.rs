@@ -32,6 +32,9 @@ const ENTRY: u64 = 8;
 /// What tells the split in a row's number.
 const SPLIT_BITS: u64 = 3;
 
+/// Rows are looked for among those that begin with the same so many bits: a few, for hashes are spread evenly.
+const BUCKET_BITS: u32 = 16;
+
 /// Pages are written down this often.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,8 @@ const PART: &str = "splits";
 #[derive(Debug, Default)]
 pub(super) struct Splits {
     sorted: Vec<u64>,
+    /// Where in there each bucket begins; one more for the end.
+    buckets: Vec<usize>,
 }
 
 /// The splits so far, and where they stand on disk.
@@ -147,19 +152,28 @@ impl Splits {
     fn sorted(mut rows: Vec<u64>) -> Self {
         rows.sort_unstable();
         rows.shrink_to_fit();
-        Self { sorted: rows }
+        let begin = |bucket| rows.partition_point(|entry| bucket_of(*entry) < bucket);
+        Self {
+            buckets: (0..=1 << BUCKET_BITS).map(begin).collect(),
+            sorted: rows,
+        }
     }
 
     /// The split of the row whose id has this hash; none if it was on no page.
     pub(super) fn of(&self, id: u64) -> Option<Split> {
+        let bucket = bucket_of(id);
+        let range = *self.buckets.get(bucket)?..*self.buckets.get(bucket + 1)?;
+        let entries = self.sorted.get(range)?;
         let wanted = id & !SPLIT_BITS;
-        let found = self
-            .sorted
-            .binary_search_by_key(&wanted, |entry| entry & !SPLIT_BITS);
-        let entry = self.sorted.get(found.ok()?)?;
+        let found = entries.binary_search_by_key(&wanted, |entry| entry & !SPLIT_BITS);
+        let entry = entries.get(found.ok()?)?;
         let split = usize::try_from(entry & SPLIT_BITS).ok()?;
         Split::ALL.get(split).copied()
     }
+}
+
+fn bucket_of(id: u64) -> usize {
+    usize::try_from(id >> (u64::BITS - BUCKET_BITS)).unwrap_or_default()
 }
 
 fn packed(id: u64, split: Split) -> u64 {

@@ -10,6 +10,9 @@ use crate::{
     store::ImportRow,
 };
 
+/// Within the job's folder, where people find all that was not taken.
+const LISTED: &str = "server/predictions.rejected.ndjson";
+
 /// Reasons that a sentence names.
 const REASONS: usize = 3;
 
@@ -52,14 +55,14 @@ fn counted(job: &Job, all: u64, refused: u64) -> Change {
     }
 }
 
-/// `trained, but 37 of 5000 predictions were refused: line 3: …; line 8: …`.
+/// `trained, but 37 of 5000 predictions were refused: 30 × … (line 3 is the first); line 8: …`.
 pub(super) fn refused(refused: u64, all: u64, reasons: impl Iterator<Item = String>) -> String {
     let reasons: Vec<String> = reasons.take(REASONS).collect();
     let were = if refused == 1 { "was" } else { "were" };
     let what = format!("trained, but {refused} of {all} predictions {were} refused");
     match reasons.is_empty() {
         true => what,
-        false => format!("{what}: {}", reasons.join("; ")),
+        false => format!("{what}: {}; all are listed in {LISTED}", reasons.join("; ")),
     }
 }
 

@@ -27,6 +27,28 @@ async fn too_many_rejected_lines_end_a_job_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_rejected_for_the_same_reason_are_counted() {
+    let stack = start("").await;
+    let mut predictions = lines(0..5);
+    predictions[0]["confidence"] = json!(7);
+    for line in [2, 4] {
+        predictions[line]["name"] = json!("sort");
+    }
+    stack.leave(&predictions);
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    let counted =
+        "trained, but 3 of 5 predictions were refused: 2 × the ontology has no feature \"sort\"";
+    assert!(reason.starts_with(counted), "{reason}");
+    assert!(
+        reason.contains("(line 3 is the first); line 1: "),
+        "{reason}"
+    );
+    let listed = "all are listed in server/predictions.rejected.ndjson";
+    assert!(reason.contains(listed), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_few_may_be_refused_by_anybody() {
     let stack = start("max_row_errors = \"50%\"").await;
     let mut predictions = lines(0..6);
@@ -72,7 +94,8 @@ async fn too_many_that_labelbox_refuses_are_a_failure() {
     assert_eq!(
         reason,
         format!(
-            "trained, but 2 of 4 predictions were refused: line 2: refused on demand; line 4: refused on demand (job {id})"
+            "trained, but 2 of 4 predictions were refused: line 2: refused on demand; line 4: refused on demand; all are \
+             listed in server/predictions.rejected.ndjson (job {id})"
         )
     );
     assert_eq!(stack.imported(&run).predictions, 2);
