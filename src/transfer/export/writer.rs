@@ -90,7 +90,7 @@ impl Writer {
         }
         let (sender, answer) = sync_channel(1);
         self.order(order(sender))?;
-        answer.recv().or_else(|_| Err(self.failure()))
+        answer.recv().map_err(|_| self.failure())
     }
 
     fn hand_over(&mut self, split: Split) -> io::Result<()> {
