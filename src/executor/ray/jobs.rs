@@ -48,6 +48,8 @@ pub(super) struct RayJob {
     pub(super) driver_exit_code: Option<i32>,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    entrypoint: Option<String>,
 }
 
 impl RayJob {
@@ -55,6 +57,12 @@ impl RayJob {
     pub(super) fn is_of(&self, server: &str) -> bool {
         let said = self.metadata.as_ref();
         said.and_then(|metadata| metadata.get(SERVER_KEY)?.as_str()) == Some(server)
+    }
+
+    /// What Ray's monitor writes down of a job that was deleted under its eyes: its name, and that it failed.
+    pub(super) fn is_ghost(&self) -> bool {
+        let entrypoint = self.entrypoint.as_deref();
+        self.is_over() && self.metadata.is_none() && entrypoint == Some("Entrypoint not found.")
     }
 
     /// A state that never changes again.

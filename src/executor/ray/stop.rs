@@ -28,6 +28,19 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 /// Bytes read of a job's log, which holds what the supervisor and Ray have to say.
 const LOG_LIMIT: usize = 1024 * 1024;
 
+/// Ray's monitor looks at a job every second until it has seen its end; one that it does not find then it writes down
+/// as failed, without whose it was (2.60).
+const MONITOR_PAUSE: Duration = Duration::from_secs(3);
+
+/// On a busy head the monitor comes later.
+const GHOST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The end of a job that runs is waited for so long.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A supervisor that has told how its command ended needs so long at most to end itself.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -60,7 +73,8 @@ impl RayExecutor {
         grace: Duration,
     ) -> Result<CancelOutcome, QueryError> {
         let unpacked = RayHandle::unpack(handle)?;
-        let job = match self.own_job(handle.launch_id, &unpacked).await? {
+        let job = self.api.job(handle.launch_id).await?;
+        let job = match job.filter(|job| job.is_of(&unpacked.server)) {
             Some(job) if !job.is_over() => job,
             _ => return Ok(CancelOutcome::AlreadyEnded),
         };
@@ -78,23 +92,54 @@ impl RayExecutor {
     pub(super) async fn clean_up(&self, handle: &Handle) -> Result<(), QueryError> {
         let unpacked = RayHandle::unpack(handle)?;
         let launch_id = handle.launch_id;
-        if let Some(job) = self.own_job(launch_id, &unpacked).await? {
-            if !job.is_over() {
-                let runs = job.status == "RUNNING";
-                if !(runs && self.ends_by_itself(launch_id, &unpacked).await) {
-                    self.stop(launch_id).await?;
-                }
+        let is_there = self.see_it_ended(launch_id, &unpacked).await?;
+        if is_there && !self.settings.keeps_ended {
+            self.forget(launch_id).await?;
+        }
+        self.ending.forget(launch_id);
+        shell::remove_variables(unpacked.attempt_dir.join(ENVIRONMENT)).await;
+        Ok(())
+    }
+
+    /// Whether Ray still has the job, which is over.
+    async fn see_it_ended(
+        &self,
+        launch_id: LaunchId,
+        handle: &RayHandle,
+    ) -> Result<bool, QueryError> {
+        let begun = Instant::now();
+        loop {
+            let job = self.api.job(launch_id).await?;
+            let is_ours = |job: &RayJob| job.is_of(&handle.server) || job.is_ghost();
+            let Some(job) = job.filter(is_ours) else {
+                return Ok(false);
+            };
+            if job.is_over() {
+                return Ok(true);
+            }
+            let runs = job.status == "RUNNING";
+            if !(runs && self.ends_by_itself(launch_id, handle).await) {
+                self.stop(launch_id).await?;
+            }
+            if !runs || begun.elapsed() > END_PATIENCE {
                 let status = job.status;
                 return Err(QueryError(format!(
                     "Ray has not ended it yet: it is {status}"
                 )));
             }
-            if !self.settings.keeps_ended {
-                self.delete(launch_id).await?;
-            }
+            tokio::time::sleep(PAUSE).await;
         }
-        self.ending.forget(launch_id);
-        shell::remove_variables(unpacked.attempt_dir.join(ENVIRONMENT)).await;
+    }
+
+    /// Has Ray forget a job, and looks once more for what its monitor may have made of that.
+    async fn forget(&self, launch_id: LaunchId) -> Result<(), QueryError> {
+        tokio::time::sleep(MONITOR_PAUSE).await;
+        self.delete(launch_id).await?;
+        tokio::time::sleep(GHOST_PAUSE).await;
+        let job = self.api.job(launch_id).await?;
+        if job.is_some_and(|job| job.is_ghost()) {
+            self.delete(launch_id).await?;
+        }
         Ok(())
     }
 
@@ -104,16 +149,6 @@ impl RayExecutor {
         let read = tokio::task::spawn_blocking(move || dir.read_exit()).await;
         let is_recorded = matches!(read, Ok(Ok(Some(_))));
         is_recorded && self.ending.is_given_time(launch_id, Instant::now())
-    }
-
-    /// The job of that name, if this server has made it.
-    async fn own_job(
-        &self,
-        launch_id: LaunchId,
-        handle: &RayHandle,
-    ) -> Result<Option<RayJob>, Fault> {
-        let job = self.api.job(launch_id).await?;
-        Ok(job.filter(|job| job.is_of(&handle.server)))
     }
 
     async fn stop(&self, launch_id: LaunchId) -> Result<(), Fault> {

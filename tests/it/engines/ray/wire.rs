@@ -533,6 +533,7 @@ async fn a_job_is_forgotten_when_it_is_over_and_not_before() {
         says("FAILED"),
         Reply::new(200, json!({"deleted": true})),
         absent(),
+        absent(),
     ];
     let (ray, executor) = played(replies).await;
     let error = executor
@@ -551,16 +552,17 @@ async fn a_job_is_forgotten_when_it_is_over_and_not_before() {
     assert_eq!(executor.cleanup(&handle()).await, Ok(()));
     assert_eq!(executor.cleanup(&handle()).await, Ok(()), "also twice");
     let (look, delete) = ("GET /api/jobs/ID", "DELETE /api/jobs/ID");
-    let expected = [
-        look,
-        "POST /api/jobs/ID/stop",
-        look,
-        delete,
-        look,
-        delete,
-        look,
-    ];
+    let stop = "POST /api/jobs/ID/stop";
+    let expected = [look, stop, look, delete, look, delete, look, look];
     assert_eq!(asked(&ray.finish()), expected);
+    // What Ray's monitor makes of a job that was deleted before it had seen the end.
+    let ghost =
+        json!({"metadata": null, "entrypoint": "Entrypoint not found.", "start_time": null});
+    let ghost = || Reply::new(200, job("FAILED", ghost.clone()));
+    let deleted = || Reply::new(200, json!({"deleted": true}));
+    let (ray, executor) = played([says("SUCCEEDED"), deleted(), ghost(), deleted()]).await;
+    assert_eq!(executor.cleanup(&handle()).await, Ok(()));
+    assert_eq!(asked(&ray.finish()), [look, delete, look, delete]);
     let more = "supervisor = \"shared\"\nkeep_ended = true";
     let (ray, executor) = played_with(more, [says("SUCCEEDED")]).await;
     assert_eq!(executor.cleanup(&handle()).await, Ok(()));
