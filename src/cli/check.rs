@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     config::{self, Config, Mistake, Parsed},
-    executor::{Registry, model_mistakes, never_fitting, never_heard},
+    executor::{Registry, model_mistakes, never_fitting, never_heard, sent_to_loopback},
     http::tls::Tls,
 };
 
@@ -112,6 +112,7 @@ pub(super) fn judge(
             warnings.extend(error.map(|error| format!("server.{key}: {error}")));
         }
         warnings.extend(never_fitting(&config.models, &executors));
+        warnings.extend(sent_to_loopback(config, &executors));
         warnings
     });
     (config, mistakes, warnings.unwrap_or_default())

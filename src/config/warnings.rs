@@ -58,14 +58,17 @@ impl Config {
 
 /// What jobs of this model would fail with before their first line; none where it is only known when they start.
 fn missing_program(model: &ModelEntry) -> Option<String> {
+    let (slug, workdir) = (&model.slug, model.workdir.display());
+    if !model.workdir.is_dir() {
+        return Some(format!("model {slug}: its workdir {workdir} is not there"));
+    }
     let program = model.command.first()?;
     if program.contains('{') {
         return None;
     }
     let why = find_program(program, &model.workdir).err()?;
     Some(format!(
-        "model {}: its jobs could not start `{program}`: {why}",
-        model.slug
+        "model {slug}: its jobs could not start `{program}`: {why}"
     ))
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -137,6 +137,15 @@ impl Executor for Observed {
 
     async fn cleanup(&self, handle: &Handle) -> Result<(), QueryError> {
         self.executor.cleanup(handle).await
+    }
+
+    fn handle_of(
+        &self,
+        launch_id: LaunchId,
+        attempt_dir: &Path,
+        server_id: &str,
+    ) -> Option<Handle> {
+        self.executor.handle_of(launch_id, attempt_dir, server_id)
     }
 
     fn check_model(&self, table: &mut Table) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::Executor;
-use crate::config::{Config, Mistake, ModelEntry, ModelTable};
+use crate::config::{Config, ExecutorEntry, Mistake, ModelEntry, ModelTable};
 
 /// One sentence for each model whose jobs would wait for devices for ever.
 #[must_use]
@@ -44,6 +44,41 @@ pub fn model_mistakes(
     }
     mistakes.sort_by_key(|mistake| mistake.line);
     mistakes
+}
+
+/// A sentence for each executor whose supervisors, elsewhere, are given an address that leads nowhere but here.
+#[must_use]
+pub fn sent_to_loopback(
+    config: &Config,
+    executors: &BTreeMap<String, Arc<dyn Executor>>,
+) -> Vec<String> {
+    let Some(jobs) = &config.server.jobs else {
+        return Vec::new();
+    };
+    let url = jobs.url_at(jobs.listen);
+    let host = url.split("://").nth(1).unwrap_or_default();
+    if !["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|local| host.starts_with(local))
+    {
+        return Vec::new();
+    }
+    let away = config
+        .executors
+        .iter()
+        .filter(|entry| entry.kind != "local");
+    let away = away.filter(|entry| {
+        let executor = executors.get(&entry.name);
+        executor.is_some_and(|executor| !executor.shares_files())
+    });
+    let sentence = |entry: &ExecutorEntry| {
+        format!(
+            "executor {}: its jobs are told to find the server at {url}, where a container or another machine finds \
+             itself: set jobs_listen and jobs_url",
+            entry.name
+        )
+    };
+    away.map(sentence).collect()
 }
 
 /// A mistake for each executor whose supervisors would find nobody to speak to.

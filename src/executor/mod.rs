@@ -19,16 +19,20 @@ mod shell;
 pub mod slurm;
 mod surroundings;
 
-use std::{fmt::Debug, path::PathBuf, time::Duration};
+use std::{
+    fmt::Debug,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
 use crate::{
     config::Table,
-    job::{Handle, HandleError, Observation},
+    job::{Handle, HandleError, LaunchId, Observation},
 };
 
-pub use fit::{model_mistakes, never_fitting, never_heard};
+pub use fit::{model_mistakes, never_fitting, never_heard, sent_to_loopback};
 pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
 
@@ -65,6 +69,17 @@ pub trait Executor: Debug + Send + Sync {
     /// When the engine does not answer; the server tries again.
     async fn cleanup(&self, _handle: &Handle) -> Result<(), QueryError> {
         Ok(())
+    }
+
+    /// The handle of a launch whose submit may have been taken and never answered, where it needs no answer of the
+    /// engine's. What it leads to, if anything, is removed.
+    fn handle_of(
+        &self,
+        _launch_id: LaunchId,
+        _attempt_dir: &Path,
+        _server_id: &str,
+    ) -> Option<Handle> {
+        None
     }
 
     /// Takes the keys of a model's table for this kind, `[models.<slug>.<kind>]`, out of it, and notes what is wrong

@@ -111,7 +111,7 @@ pub enum Outcome {
 /// Weighs the evidence.
 ///
 /// 1. The claimant's exit record decides.
-/// 2. Signal 9, a SIGTERM we did not send, or an end because the engine's own part of the attempt had ended: wait up to
+/// 2. Signal 9, a SIGTERM we did not send, however the command took it, or an end because the engine's own part of the attempt had ended: wait up to
 ///    [`CAUSE_PATIENCE`] for the engine's cause.
 /// 3. The engine says ended or gone, and nobody claimed: revoke.
 /// 4. Claimed, no record, ended or gone, silent for `settle`: the engine's cause, else `lost`.
@@ -141,7 +141,7 @@ fn by_record(record: &ExitRecord, evidence: Evidence<'_>) -> Verdict {
     let killed_by_others = match record.signal {
         Some(9) => !evidence.we_stopped_it,
         Some(15) => !record.asked_to_stop && !evidence.we_stopped_it,
-        _ => false,
+        _ => record.interrupted && !evidence.we_stopped_it,
     };
     let how = record.describe();
     let failed = |cause| {

@@ -35,7 +35,7 @@ pub use holder::{HEARTBEAT_INTERVAL, Holder, Lock};
 pub use job_record::{JobRecord, LastAttempt};
 pub use log::{LOG_PARTS_KEPT, LogChunk, log_part_name, log_part_room};
 pub use model_files::{ModelFile, ModelFiles};
-pub use records::{CancelRequest, ExitRecord, Limits, Request};
+pub use records::{CancelRequest, ExitRecord, KEEPER_LOST, Limits, Request};
 
 /// The folder of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,6 +92,10 @@ pub struct ExitRecord {
     /// It was stopped because the engine's process that stood for the attempt had ended.
     #[serde(default)]
     pub keeper_lost: bool,
+    /// A stranger's signal had it stopped, as engines send one before they take a place away: whatever it ended with, it may
+    /// have been half done.
+    #[serde(default)]
+    pub interrupted: bool,
     /// It was stopped because it ran longer than its `run_timeout`.
     #[serde(default)]
     pub run_timeout: bool,
@@ -113,6 +117,9 @@ pub struct ExitRecord {
     pub ended_at: Timestamp,
 }
 
+/// How an attempt ended whose engine's process was lost.
+pub const KEEPER_LOST: &str = "stopped, because the engine's process that kept it had ended";
+
 /// The exit code that says "infrastructure, try again" (sysexits: `EX_TEMPFAIL`).
 const EXIT_RETRY: i32 = 75;
 
@@ -125,7 +132,9 @@ impl ExitRecord {
             // A command that was never started did not ask for it: its supervisor did.
             _ if self.start_error.is_some() && self.wants_retry => Some(Cause::Infra),
             _ if self.start_error.is_some() => Some(Cause::JobError),
-            (Some(0), None) if self.outputs_refused.is_some() => Some(Cause::JobError),
+            (Some(0), None) if self.outputs_refused.is_some() || self.interrupted => {
+                Some(Cause::JobError)
+            }
             (Some(0), None) => None,
             _ if self.out_of_memory => Some(Cause::OutOfMemory),
             (Some(EXIT_RETRY), _) => Some(Cause::Infra),
@@ -143,10 +152,11 @@ impl ExitRecord {
                 let why = self.outputs_refused.as_deref().unwrap_or_default();
                 format!("what it left could not be kept: {why}")
             }
-            (_, Some(code), _) => format!("exit code {code}"),
-            _ if self.keeper_lost => {
-                "stopped, because the engine's process that kept it had ended".to_owned()
+            (_, Some(code), _) if self.interrupted => {
+                format!("exit code {code}, after somebody else than the server had it stopped")
             }
+            (_, Some(code), _) => format!("exit code {code}"),
+            _ if self.keeper_lost => KEEPER_LOST.to_owned(),
             (_, _, Some(signal)) => format!("killed by signal {signal}"),
             _ => "ended in an unknown way".to_owned(),
         }

@@ -9,7 +9,7 @@ use crate::{
     backoff::Backoff,
     config::{EnvValue, Predictions},
     job::{Cause, Change, Job, Outcome},
-    job_dir::ExitRecord,
+    job_dir::{ExitRecord, KEEPER_LOST},
     store::StoreError,
 };
 
@@ -112,18 +112,24 @@ impl EngineLoop {
     }
 }
 
+/// Whether nobody asked for another try: what the command said last is no reason then.
+fn is_keepers_end(cause: Cause, how: &str) -> bool {
+    cause == Cause::Infra && how.starts_with(KEEPER_LOST)
+}
+
 /// The reason first, then how it ended.
 fn message_of(cause: Cause, reason: Option<String>, how: String) -> String {
-    let what = match reason {
+    let what = match reason.filter(|_| !is_keepers_end(cause, &how)) {
         Some(reason) if reason.contains(&how) => reason,
         Some(reason) => format!("{reason} ({how})"),
-        None => how,
+        None => how.clone(),
     };
     match cause {
         Cause::OutOfMemory => format!("out of memory: {what}"),
         Cause::RunTimeout => format!("ran longer than its run_timeout: {what}"),
         Cause::Preempted => format!("preempted: {what}"),
         Cause::NodeLost => format!("the machine went down: {what}"),
+        Cause::Infra if is_keepers_end(cause, &how) => how,
         Cause::Infra => format!("asked to be tried again: {what}"),
         Cause::Lost => format!("the attempt was lost: {what}"),
         _ => what,

@@ -57,7 +57,17 @@ async fn remove_due(context: &Context, engine: &Engine) -> Result<(), StoreError
     Ok(())
 }
 
+/// Whether its job has not been told yet how the attempt ended: the engine's word is evidence until then.
+async fn is_still_judged(context: &Context, leftover: &Leftover) -> Result<bool, StoreError> {
+    let launch_id = leftover.handle.launch_id;
+    let job = context.store.job(launch_id.job).await?;
+    Ok(job.is_some_and(|job| job.state.holds_slot() && job.launch_id() == launch_id))
+}
+
 async fn remove(context: &Context, engine: &Engine, leftover: Leftover) -> Result<(), StoreError> {
+    if is_still_judged(context, &leftover).await? {
+        return Ok(());
+    }
     let executor = &engine.executor;
     let removal = async {
         executor.cancel(&leftover.handle, Duration::ZERO).await?;

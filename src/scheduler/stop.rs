@@ -130,13 +130,19 @@ impl EngineLoop {
         self.record(job, changes).await
     }
 
-    /// Has whatever the engine may still hold of the attempt removed, by and by.
+    /// Has whatever the engine may still hold of the attempt removed, by and by; also of one that was submitted, and
+    /// whose answer never came, where the engine finds it by its name.
     pub(super) async fn leave_to_cleanup(&self, job: &Job) -> Result<(), StoreError> {
-        let Some(handle) = &job.handle else {
+        let by_name = || {
+            let (dir, server) = (self.attempt_dir(job), self.store().server_id());
+            let executor = &self.engine.executor;
+            executor.handle_of(job.launch_id(), dir.path(), server)
+        };
+        let Some(handle) = job.handle.clone().or_else(by_name) else {
             return Ok(());
         };
         self.store()
-            .add_leftover(self.engine.name.clone(), handle.clone(), Timestamp::now())
+            .add_leftover(self.engine.name.clone(), handle, Timestamp::now())
             .await
     }
 }

@@ -57,7 +57,7 @@ impl EngineLoop {
             Ok(handle) => self.submitted(&job, handle).await,
             Err(SubmitError::Rejected(reason)) => self.give_up(&job, Cause::Rejected, reason).await,
             Err(SubmitError::Transient(reason) | SubmitError::Ambiguous(reason)) => {
-                self.wait(&job, reason).await
+                self.wait_in_time(&job, reason).await
             }
         }
     }
@@ -73,6 +73,11 @@ impl EngineLoop {
         if job.stop.is_some() && self.stopped_before_it_began(job).await? {
             return Ok(());
         }
+        self.wait_in_time(job, reason).await
+    }
+
+    /// Waits, unless it has waited too long already: it holds a slot meanwhile.
+    async fn wait_in_time(&self, job: &Job, reason: String) -> Result<(), StoreError> {
         let now = Timestamp::now();
         if job.queue_deadline.is_some_and(|deadline| deadline <= now) {
             let reason = format!("waited longer than its queue_timeout: {reason}");
@@ -147,7 +152,10 @@ impl EngineLoop {
     /// Ends a launch that cannot be: only by winning its claim, since an earlier submit may have worked.
     async fn give_up(&self, job: &Job, cause: Cause, reason: String) -> Result<(), StoreError> {
         match self.revoke(job, &reason).await? {
-            Revocation::Won => self.conclude_failure(job, Vec::new(), cause, reason).await,
+            Revocation::Won => {
+                self.leave_to_cleanup(job).await?;
+                self.conclude_failure(job, Vec::new(), cause, reason).await
+            }
             Revocation::Lost => {
                 self.wait(
                     job,

@@ -69,6 +69,7 @@ impl End {
             start_error: None,
             asked_to_stop: false,
             keeper_lost: false,
+            interrupted: false,
             run_timeout: false,
             out_of_memory: false,
             wants_retry: fs::symlink_metadata(dir.retry()).is_ok(),
@@ -85,6 +86,7 @@ impl End {
             Self::Interrupted(cause) => {
                 record.signal = Some(Signal::TERM.as_raw());
                 record.asked_to_stop = was_asked(dir, Some(cause));
+                record.interrupted = cause == StopCause::Signal && !record.asked_to_stop;
                 record.keeper_lost = cause == StopCause::KeeperLost;
             }
             Self::NotFetched(why) => {
@@ -101,6 +103,7 @@ impl End {
                 record.code = status.and_then(|status| status.code());
                 record.signal = status.and_then(|status| status.signal());
                 record.asked_to_stop = was_asked(dir, stop);
+                record.interrupted = stop == Some(StopCause::Signal) && !record.asked_to_stop;
                 record.keeper_lost = stop == Some(StopCause::KeeperLost);
                 record.run_timeout = stop == Some(StopCause::RunTimeout);
                 record.out_of_memory = out_of_memory;

@@ -219,6 +219,21 @@ fn a_signal_to_the_supervisor_stops_the_command_but_is_not_our_wish() {
 }
 
 #[test]
+fn a_command_that_ends_well_at_a_strangers_signal_may_be_half_done() {
+    let attempt = Attempt::of_script(
+        r#"trap "exit 0" TERM; echo $$ > $W/pids; while :; do sleep 0.01; done"#,
+    );
+    let dir = attempt.dir();
+    let supervisor = start(&dir);
+    pids(&attempt.file("pids"), 1);
+    signal(supervisor.id(), Signal::TERM);
+    assert_eq!(finish(supervisor).code(), Some(0));
+    let record = dir.read_exit().expect("readable").expect("a record");
+    assert!(record.interrupted && !record.asked_to_stop);
+    assert_eq!(record.cause(), Some(Cause::JobError), "no success");
+}
+
+#[test]
 fn code_75_and_the_retry_file_say_infrastructure() {
     let (_, record) = Attempt::of_script("exit 75").run();
     assert_eq!(record.cause(), Some(Cause::Infra));

@@ -189,8 +189,12 @@ impl Fault {
                     SubmitError::Transient(text)
                 }
                 // Our own credentials, or too many questions: not the launch's fault.
-                401 | 408 | 409 | 429 => SubmitError::Transient(text),
-                400..=499 => SubmitError::Rejected(text),
+                // What a policy of the cluster forbids stays forbidden.
+                403 if status.message.contains("denied the request") => SubmitError::Rejected(text),
+                400 | 413 | 422 if is_the_apis_own(status) => SubmitError::Rejected(text),
+                // Our own credentials and rights, a namespace that is not there yet, too many questions, a proxy on the
+                // way: not the launch's fault, and a queue must not fail by it.
+                400..=499 => SubmitError::Transient(text),
                 _ => SubmitError::Ambiguous(text),
             },
         }
@@ -221,6 +225,14 @@ fn said(status: &Status) -> String {
         "" => format!("{} {}", status.code, status.reason),
         message => super::words::shown(message),
     }
+}
+
+/// Whether the API itself has looked at what it was given and found it wrong.
+fn is_the_apis_own(status: &Status) -> bool {
+    matches!(
+        status.reason.as_str(),
+        "Invalid" | "BadRequest" | "RequestEntityTooLarge"
+    )
 }
 
 fn is_of_connecting(error: &Error) -> bool {

@@ -12,9 +12,6 @@ use super::{
 };
 use crate::job::{Cause, Exit, Phase};
 
-/// The exit code of a supervisor whose command was ended by a SIGTERM: 128 and its number.
-const TERMINATED: i32 = 128 + 15;
-
 type Judged = (Phase, Option<String>);
 
 /// A Job that is called failed.
@@ -28,11 +25,15 @@ pub(super) fn of_job(job: &Job, pod: Option<&Pod>) -> Judged {
         );
     }
     match pod {
+        // Older clusters call a Job failed while the container of its deleted pod still ends.
+        Some(pod) if pod.metadata.deletion_timestamp.is_some() && !is_terminated(pod) => {
+            (Phase::Stopping, None)
+        }
         Some(pod) => of_pod(pod),
-        // Somebody has deleted it, or its node is no more.
+        // Drained, or deleted by somebody.
         None if matches!(reason, "BackoffLimitExceeded" | "PodFailurePolicy") => exited(
             None,
-            Some(Cause::NodeLost),
+            Some(Cause::Preempted),
             Some("its pod was deleted".to_owned()),
         ),
         None => exited(
@@ -66,7 +67,7 @@ pub(super) fn of_pod(pod: &Pod) -> Judged {
         return exited(code, Some(cause), Some(reason));
     }
     match own {
-        Some(own) => by_itself(own),
+        Some(own) => by_itself(own, pod),
         None => exited(None, None, words_of(pod)),
     }
 }
@@ -94,7 +95,7 @@ fn by_others(pod: &Pod) -> Option<(Cause, String)> {
     let said = |ours: &str| with_words(ours, message);
     match reason {
         // Its own use of the disk, and not the node's need.
-        Some("Evicted") if message.is_some_and(|text| text.contains("exceed")) => {
+        Some("Evicted") if message.is_some_and(is_its_own_use) => {
             return Some((Cause::JobError, said("evicted for what it used")));
         }
         Some("Evicted") => return Some((Cause::Preempted, said("evicted"))),
@@ -130,7 +131,18 @@ fn by_others(pod: &Pod) -> Option<(Cause, String)> {
     })
 }
 
-fn by_itself(own: &ContainerStateTerminated) -> Judged {
+/// A node in need names what its pods use beyond their requests, too.
+fn is_its_own_use(message: &str) -> bool {
+    let of_node = ["The node was low on", "The node had condition"];
+    !of_node.iter().any(|need| message.starts_with(need)) && message.contains("exceed")
+}
+
+fn is_terminated(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| terminated(&status.container_statuses, CONTAINER).is_some())
+}
+
+fn by_itself(own: &ContainerStateTerminated, pod: &Pod) -> Judged {
     let code = Some(own.exit_code);
     match own.reason.as_deref() {
         Some("StartError" | "ContainerCannotRun") => {
@@ -144,8 +156,11 @@ fn by_itself(own: &ContainerStateTerminated) -> Judged {
             let reason = "its node lost sight of it".to_owned();
             exited(code, Some(Cause::NodeLost), Some(reason))
         }
-        // Only believed where we have not asked it to stop: then somebody has deleted its pod.
-        _ if own.exit_code == TERMINATED => exited(code, Some(Cause::Preempted), None),
+        // Only believed where we have not asked it to stop.
+        _ if pod.metadata.deletion_timestamp.is_some() => {
+            let reason = "its pod was deleted".to_owned();
+            exited(code, Some(Cause::Preempted), Some(reason))
+        }
         _ => exited(code, None, None),
     }
 }

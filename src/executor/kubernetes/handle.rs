@@ -1,6 +1,9 @@
 //! What is kept of an attempt to find its Job again.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +45,17 @@ impl JobHandle {
             uid: uid.unwrap_or_default(),
             server: launch.server_id.clone(),
             attempt_dir: launch.attempt_dir.clone(),
+        }
+    }
+
+    /// Of a Job whose submit was never answered.
+    pub(super) fn by_name(namespace: &str, server: &str, attempt_dir: &Path) -> Self {
+        Self {
+            launch: String::new(),
+            namespace: namespace.to_owned(),
+            uid: String::new(),
+            server: server.to_owned(),
+            attempt_dir: attempt_dir.to_owned(),
         }
     }
 

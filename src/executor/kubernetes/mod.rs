@@ -21,16 +21,21 @@ mod submit;
 mod table;
 mod words;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
 use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
 use crate::{
     config::Table,
-    job::{Handle, Observation},
+    job::{Handle, LaunchId, Observation},
 };
 use access::{Cluster, Fault};
+use handle::JobHandle;
 use manifest::Manifests;
 use settings::{Pod, Settings};
 
@@ -58,6 +63,9 @@ impl KubernetesExecutor {
     /// The cluster, with the namespace of an earlier one.
     async fn cluster_at(&self, namespace: &str) -> Result<Cluster, Fault> {
         let cluster = self.cluster().await?;
+        if namespace.is_empty() {
+            return Ok(cluster);
+        }
         Ok(Cluster {
             namespace: namespace.to_owned(),
             ..cluster
@@ -85,6 +93,24 @@ impl Executor for KubernetesExecutor {
 
     async fn cleanup(&self, handle: &Handle) -> Result<(), QueryError> {
         self.remove(handle).await
+    }
+
+    fn handle_of(
+        &self,
+        launch_id: LaunchId,
+        attempt_dir: &Path,
+        server_id: &str,
+    ) -> Option<Handle> {
+        // Where the file names no namespace, it is the one that the cluster's context had.
+        let namespace = self
+            .settings
+            .access
+            .namespace
+            .as_deref()
+            .unwrap_or_default();
+        JobHandle::by_name(namespace, server_id, attempt_dir)
+            .pack(launch_id)
+            .ok()
     }
 
     fn check_model(&self, table: &mut Table) {

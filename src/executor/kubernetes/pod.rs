@@ -114,8 +114,12 @@ impl Maker<'_> {
         if let Some(policy) = &pod.image_pull_policy {
             container.insert("imagePullPolicy".to_owned(), json!(policy));
         }
-        if !pod.env.is_empty() {
-            let env = pod.env.iter();
+        // Kubernetes would have these win over the Secret's, and what a model says wins over its executor.
+        let env = pod
+            .env
+            .iter()
+            .filter(|(name, _)| !self.launch.env.contains_key(*name));
+        if env.clone().next().is_some() {
             let env: Vec<Value> = env
                 .map(|(name, value)| json!({"name": name, "value": value}))
                 .collect();

@@ -1,6 +1,6 @@
 //! What is kept of a job to find it again. Its name on Ray is the launch id.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,15 @@ impl RayHandle {
             server: launch.server_id.clone(),
             attempt_dir: launch.attempt_dir.clone(),
             asked_for,
+        }
+    }
+
+    /// Of a job whose submit was never answered.
+    pub(super) fn by_name(server: &str, attempt_dir: &Path) -> Self {
+        Self {
+            server: server.to_owned(),
+            attempt_dir: attempt_dir.to_owned(),
+            asked_for: None,
         }
     }
 

@@ -15,7 +15,11 @@ mod stop;
 mod submission;
 mod submit;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -25,9 +29,10 @@ use super::{
 };
 use crate::{
     config::{Supervisor, Table},
-    job::{Handle, Observation},
+    job::{Handle, LaunchId, Observation},
 };
 use api::Api;
+use handle::RayHandle;
 use jobs::Lookout;
 use package::Packages;
 use settings::{Options, Settings};
@@ -83,6 +88,17 @@ impl Executor for RayExecutor {
 
     async fn cleanup(&self, handle: &Handle) -> Result<(), QueryError> {
         self.clean_up(handle).await
+    }
+
+    fn handle_of(
+        &self,
+        launch_id: LaunchId,
+        attempt_dir: &Path,
+        server_id: &str,
+    ) -> Option<Handle> {
+        RayHandle::by_name(server_id, attempt_dir)
+            .pack(launch_id)
+            .ok()
     }
 
     fn check_model(&self, table: &mut Table) {

@@ -48,7 +48,9 @@ impl Admin {
     ) -> Result<Option<String>, ApiError> {
         let executor = &job.entry.executor;
         if !job.state.is_terminal() && !self.slots.contains_key(executor) {
-            return Ok(Some(format!("executor {executor} is not configured")));
+            return Ok(Some(format!(
+                "executor {executor} is not configured in this server: restart it if models.toml has it by now"
+            )));
         }
         if matches!(job.state, JobState::Accepted | JobState::Queued)
             && let Some(shortage) = self.room.get().shortage()

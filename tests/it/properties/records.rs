@@ -22,7 +22,7 @@ fn records(attempt: &Attempt) -> impl Strategy<Value = ExitRecord> + use<> {
     ];
     (
         end,
-        any::<[bool; 5]>(),
+        any::<[bool; 6]>(),
         any::<Option<String>>(),
         any::<u128>(),
     )
@@ -39,6 +39,7 @@ fn records(attempt: &Attempt) -> impl Strategy<Value = ExitRecord> + use<> {
                 out_of_memory: flags[2],
                 wants_retry: flags[3],
                 keeper_lost: flags[4],
+                interrupted: flags[5],
                 reason,
                 started_at: Timestamp::UNIX_EPOCH,
                 ended_at: Timestamp::UNIX_EPOCH,
@@ -101,6 +102,7 @@ fn no_bytes_in_a_record_break_its_reader() {
         out_of_memory: false,
         wants_retry: false,
         keeper_lost: false,
+        interrupted: false,
         reason: Some("no images of class 3".to_owned()),
         started_at: Timestamp::UNIX_EPOCH,
         ended_at: Timestamp::UNIX_EPOCH,

@@ -95,7 +95,7 @@ fn exits() -> impl Strategy<Value = ExitRecord> {
         prop_oneof![Just(0), Just(1), Just(75)].prop_map(|code| (Some(code), None)),
         prop_oneof![Just(9), Just(15), Just(11)].prop_map(|signal| (None, Some(signal))),
     ];
-    (end, 0..2u128, any::<[bool; 5]>()).prop_map(|((code, signal), instance, flags)| ExitRecord {
+    (end, 0..2u128, any::<[bool; 6]>()).prop_map(|((code, signal), instance, flags)| ExitRecord {
         launch_id: launch_id(),
         instance: Uuid::from_u128(instance),
         code,
@@ -107,6 +107,7 @@ fn exits() -> impl Strategy<Value = ExitRecord> {
         out_of_memory: flags[2],
         wants_retry: flags[3],
         keeper_lost: flags[4],
+        interrupted: flags[5],
         reason: None,
         started_at: Timestamp::UNIX_EPOCH,
         ended_at: Timestamp::UNIX_EPOCH,
@@ -183,6 +184,7 @@ fn only_the_claimants_own_record_makes_a_success() {
         if known.verdict() == Verdict::Ended(Outcome::Succeeded) {
             let record = known.own_record().expect("the claimant's record");
             assert_eq!(record.code, Some(0));
+            assert!(!record.interrupted, "it may be half done");
         }
     });
 }
@@ -279,7 +281,11 @@ fn a_kill_that_we_did_not_send_waits_a_while_for_the_engines_cause() {
         let Some(record) = known.own_record() else {
             return;
         };
-        let killed = record.signal == Some(9) || record.signal == Some(15) && !record.asked_to_stop;
+        let killed = match record.signal {
+            Some(9) => true,
+            Some(15) => !record.asked_to_stop,
+            _ => record.interrupted,
+        };
         let killed = killed || record.keeper_lost && record.cause() == Some(Cause::Infra);
         let asked = [
             Some(Cause::JobError),

@@ -57,7 +57,7 @@ async fn a_pod_whose_node_is_lost_or_that_is_deleted_has_lost_its_node() {
     assert_eq!(exit.cause, Some(Cause::NodeLost));
     assert!(reason.expect("a reason").contains("node-1"));
     let (exit, reason) = exit_of("exec sleep 600", Some(Fate::Deleted)).await;
-    assert_eq!(exit.cause, Some(Cause::NodeLost));
+    assert_eq!(exit.cause, Some(Cause::Preempted));
     assert_eq!(reason.as_deref(), Some("its pod was deleted"));
 }
 
