@@ -6,6 +6,7 @@
 #                                    for `ray start`
 #   tests/engines/ray.sh crash       kills the head with all that belongs to it, as a power cut would but for the jobs'
 #                                    own processes
+#   tests/engines/ray.sh revive      starts the head again, and leaves alone what is left of jobs
 #   tests/engines/ray.sh join        starts another node, with a resource "spare" that the head does not have
 #   tests/engines/ray.sh lose        kills that node's raylet
 #   tests/engines/ray.sh stop        ends everything that it has started, jobs included
@@ -89,6 +90,10 @@ until_true() {
 start() {
     [ -x "$venv/bin/ray" ] || fail "there is no Ray: run tests/engines/ray.sh install"
     stop
+    revive "$@"
+}
+
+revive() {
     mkdir -p "$dir"
     # In place of 127.0.0.1 Ray would take the address of the first network card.
     begin head --head --node-ip-address=127.0.0.2 --port="$port" --dashboard-host=127.0.0.1 --include-dashboard=true --dashboard-port=$((port + 1)) \
@@ -153,8 +158,9 @@ case ${1:-} in
     install) install ;;
     start) shift && start "$@" ;;
     crash) end head ;;
+    revive) revive ;;
     join) join_node ;;
     lose) lose ;;
     stop) stop ;;
-    *) fail "say install, start, crash, join, lose or stop" ;;
+    *) fail "say install, start, crash, revive, join, lose or stop" ;;
 esac

@@ -375,3 +375,37 @@ fn a_supervisor_killed_at_any_moment_leads_to_no_second_run() {
         assert!(runs(&attempt) <= 1, "after {delay}");
     }
 }
+
+#[test]
+fn a_command_whose_keeper_ends_is_stopped_whole_and_is_infrastructures_loss() {
+    let script = "setsid sleep 600 & echo $! >> $W/pids; sleep 600 & echo $! >> $W/pids; wait";
+    let attempt = Attempt::of_script(script);
+    let dir = attempt.dir();
+    let mut keeper = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .expect("sleep is there");
+    let keeper_pid = keeper.id().to_string();
+    let child = supervisor(&dir).args(["--keeper", &keeper_pid]).spawn();
+    let child = child.expect("the program starts");
+    let pids = pids(&attempt.file("pids"), 2);
+    keeper.kill().expect("it runs");
+    keeper.wait().expect("it ends");
+    finish(child);
+    let record = dir.read_exit().expect("readable").expect("a record");
+    assert!(record.keeper_lost && !record.asked_to_stop, "{record:?}");
+    assert_eq!(record.cause(), Some(Cause::Infra));
+    assert!(!pids.into_iter().any(lives), "nothing of it is left");
+}
+
+#[test]
+fn nothing_begins_for_a_keeper_that_is_gone() {
+    let attempt = Attempt::of_script(COUNTED);
+    let dir = attempt.dir();
+    let ended = supervisor(&dir)
+        .args(["--keeper", &u32::MAX.to_string()])
+        .status();
+    assert_eq!(ended.expect("the program starts").code(), Some(93));
+    assert_eq!(runs(&attempt), 0);
+    assert_eq!(dir.read_claim().expect("readable"), None);
+}

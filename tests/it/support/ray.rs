@@ -98,10 +98,11 @@ impl Ray {
         list.expect("Ray answers")
     }
 
-    /// The names of all jobs that it remembers.
+    /// The names of all jobs that it remembers, but for those that its monitor has made of deleted ones.
     pub(crate) async fn jobs(&self) -> Vec<String> {
         let list = self.list().await;
         let jobs = list.as_array().expect("a list").iter();
+        let jobs = jobs.filter(|job| job["entrypoint"] != "Entrypoint not found.");
         let names = jobs.filter_map(|job| job["submission_id"].as_str());
         names.map(str::to_owned).collect()
     }
@@ -110,13 +111,7 @@ impl Ray {
     pub(crate) async fn wait_for_jobs(&self, count: usize) -> Vec<String> {
         for _ in 0..1500 {
             let jobs = self.jobs().await;
-            // On a busy machine Ray's monitor may make one of a job that was deleted.
-            let list = self.list().await;
-            let is_ghost = |job: &&Value| job["entrypoint"] == "Entrypoint not found.";
-            let ghosts = list
-                .as_array()
-                .map_or(0, |all| all.iter().filter(is_ghost).count());
-            if jobs.len() == count + ghosts {
+            if jobs.len() == count {
                 return jobs;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -204,7 +204,7 @@ async fn jobs_outlive_the_crash_of_a_head_that_forgets_them_all() {
             .then_some(())
     };
     wait_until("that Ray is away", away).await;
-    ray.script(&["start"], &[]);
+    ray.script(&["revive"], &[]);
 
     let told = stack.told(&queued, "COMPLETE").await;
     assert_eq!(statuses(&told).last(), Some(&"COMPLETE"));

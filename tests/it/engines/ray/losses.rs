@@ -148,6 +148,6 @@ async fn a_job_waits_for_a_ray_that_is_away() {
             .then_some(())
     };
     wait_until("why it waits", away).await;
-    ray.script(&["start"], &[]);
+    ray.script(&["revive"], &[]);
     stack.told(&run, "COMPLETE").await;
 }
