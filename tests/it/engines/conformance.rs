@@ -41,14 +41,24 @@ pub(crate) async fn conformance(program: &Path, server: &str, table: &str) -> Va
         .output();
     let tried = timeout(LIMIT, tried).await.expect("an end");
     let tried = tried.expect("the program starts");
-    let text = String::from_utf8_lossy(&tried.stdout);
+    let report: Option<Value> = serde_json::from_slice(&tried.stdout).ok();
     let errors = String::from_utf8_lossy(&tried.stderr);
-    assert!(tried.status.success(), "{text}\n{errors}");
+    let broken = report.as_ref().map(broken_in);
+    assert!(tried.status.success(), "{broken:#?}\n{errors}");
     let left: Vec<_> = fs::read_dir(folder.path().join("jobs"))
         .expect("the jobs' folder")
         .collect();
     assert!(left.is_empty(), "{left:?}");
-    serde_json::from_str(&text).expect("JSON")
+    report.expect("JSON")
+}
+
+/// What was broken, and how, which is all that a reader of a failed test wants.
+fn broken_in(report: &Value) -> Vec<String> {
+    let promises = report["promises"].as_array().into_iter().flatten();
+    let broken = promises.filter(|kept| kept["result"] == "fail");
+    broken
+        .map(|kept| format!("{}: {}", kept["name"], kept["why"]))
+        .collect()
 }
 
 /// The promises that came out so.
