@@ -20,7 +20,11 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
 
 pub(crate) use controller::Fate;
 pub(crate) use world::Fault;
@@ -42,7 +46,13 @@ pub(crate) struct Cluster {
     world: Arc<World>,
     address: SocketAddr,
     folder: TempDir,
-    listening: Option<JoinHandle<()>>,
+    listening: Option<Listening>,
+}
+
+/// The API server, which ends when it is told to, or when nobody can tell it any more.
+struct Listening {
+    end: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
 }
 
 impl Cluster {
@@ -64,14 +74,16 @@ impl Cluster {
     }
 
     fn listen(&mut self, listener: TcpListener) {
-        self.listening = Some(tokio::spawn(serve(listener, Arc::clone(&self.world))));
+        let (end, told) = oneshot::channel();
+        let ended = tokio::spawn(serve(listener, Arc::clone(&self.world), told));
+        self.listening = Some(Listening { end, ended });
     }
 
     /// The API server goes away with all its connections; the node goes on.
     pub(crate) async fn leave(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            let _aborted = listening.await;
+        if let Some(Listening { end, ended }) = self.listening.take() {
+            drop(end);
+            ended.await.expect("it ends");
         }
     }
 
@@ -193,18 +205,24 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(listening) = &self.listening {
-            listening.abort();
-        }
         // The node's processes name its folder in their arguments.
         processes::end_in(self.folder.path());
     }
 }
 
-async fn serve(listener: TcpListener, world: Arc<World>) {
-    let mut connections = tokio::task::JoinSet::new();
+async fn serve(listener: TcpListener, world: Arc<World>, told: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    tokio::select! {
+        () = accept(&listener, &world, &mut connections) => {}
+        _end = told => {}
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn accept(listener: &TcpListener, world: &Arc<World>, connections: &mut JoinSet<()>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let world = Arc::clone(&world);
+        let world = Arc::clone(world);
         let answer = service_fn(move |request: hyper::Request<Incoming>| {
             let world = Arc::clone(&world);
             // An error closes the connection: an answer that is lost.
