@@ -84,14 +84,11 @@ impl Asked {
         }
     }
 
-    /// Whether a field below `path` is asked for, other than `but`.
-    pub(super) fn asks_below(&self, path: &str, but: &str) -> bool {
-        let below = |leaf: &String| {
-            leaf.strip_prefix(path)?
-                .strip_prefix('.')
-                .map(|name| name != but)
-        };
-        self.leaves.iter().filter_map(below).any(|other| other)
+    /// Whether nothing is asked for but some of these: `nodes.dataRow.id`.
+    pub(super) fn asks_only(&self, leaves: &[&str]) -> bool {
+        self.leaves
+            .iter()
+            .all(|leaf| leaves.contains(&leaf.as_str()))
     }
 
     /// The arguments of a field directly below; none if it is not asked for.

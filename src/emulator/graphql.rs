@@ -1,12 +1,13 @@
 //! One GraphQL call: read, checked against the schema, carried out.
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::{
     document::{Asked, Field, Operation},
     query,
-    schema::{self, Root},
+    schema::{self, Root, Selected},
     world::World,
 };
 
@@ -60,6 +61,23 @@ impl Refusal {
     }
 }
 
+/// The body of a good answer.
+#[derive(Serialize)]
+struct Answer<'a> {
+    data: Data<'a>,
+}
+
+struct Data<'a>(Vec<(&'a Field, Value)>);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(field, value)| {
+            let selection = field.selection.as_slice();
+            (field.key(), Selected { value, selection })
+        }))
+    }
+}
+
 /// The two addresses of the API. Fields marked experimental in the SDK exist at [`Endpoint::Experimental`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -103,28 +121,29 @@ impl Call {
         self.operation.fields.iter().map(|field| &*field.name)
     }
 
-    /// Carries the call out. Everything is checked before anything is changed, as GraphQL has it.
+    /// Carries the call out, and gives the body of the answer. Everything is checked before anything is changed, as
+    /// GraphQL has it.
     pub(super) fn execute(
         &self,
         endpoint: Endpoint,
         world: &mut World,
         now: Timestamp,
-    ) -> Result<Value, Refusal> {
-        let fields = &self.operation.fields;
+    ) -> Result<Vec<u8>, Refusal> {
+        let fields: Vec<&Field> = schema::once_each(&self.operation.fields).collect();
         let roots: Vec<&Root> = fields
             .iter()
             .map(|field| schema::check(field, self.operation.kind, endpoint))
             .collect::<Result<_, _>>()?;
         self.check_variables()?;
-        let mut data = Map::new();
-        for (field, root) in fields.iter().zip(roots) {
+        let mut answers = Vec::new();
+        for (field, root) in fields.into_iter().zip(roots) {
             let answer = (root.resolve)(world, &Asked::new(field, &self.variables), now)?;
-            data.insert(
-                field.key().to_owned(),
-                schema::select(&answer, &field.selection),
-            );
+            answers.push((field, answer));
         }
-        Ok(json!({ "data": data }))
+        let answer = Answer {
+            data: Data(answers),
+        };
+        Ok(serde_json::to_vec(&answer).expect("JSON values always serialise"))
     }
 
     fn check_variables(&self) -> Result<(), Refusal> {

@@ -20,7 +20,7 @@ use warp::{
 use super::{
     faults::{FaultKind, hold},
     graphql::{Call, Endpoint, Refusal},
-    listener::{closed, json_response, response},
+    listener::{closed, json_bytes, json_response, response},
     multipart,
     shared::Shared,
     world::{RecordedRequest, World},
@@ -138,8 +138,10 @@ impl Exchange {
             }),
             Err(refusal) => Err(refusal.clone()),
         };
-        let body = result.unwrap_or_else(|refusal| refusal.body());
-        json_response(StatusCode::OK, &body)
+        match result {
+            Ok(body) => json_bytes(body),
+            Err(refusal) => json_response(StatusCode::OK, &refusal.body()),
+        }
     }
 
     /// What a fault may call this call.

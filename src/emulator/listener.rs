@@ -139,6 +139,11 @@ pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
     warp::reply::with_status(warp::reply::json(body), status).into_response()
 }
 
+/// What is JSON already.
+pub(super) fn json_bytes(body: Vec<u8>) -> Response {
+    warp::reply::with_header(body, CONTENT_TYPE, "application/json").into_response()
+}
+
 /// An answer as a fault describes it; headers that cannot be sent are left out, an impossible status becomes 500.
 pub(super) fn response(
     status: u16,
