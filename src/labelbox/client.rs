@@ -1,7 +1,7 @@
 //! One call to Labelbox: the key read anew, the answer bounded, every fault named.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,9 @@ use crate::{
 /// How we name ourselves where the SDK names itself.
 const USER_AGENT: &str = concat!("trainhook/", env!("CARGO_PKG_VERSION"));
 
+/// Calls of bulk, thousands one after the other, read the key no sooner than this after the last time.
+const KEY_HOLDS: Duration = Duration::from_secs(1);
+
 /// Calls a minute where nobody says how many.
 const REQUESTS_PER_MINUTE: u32 = 1200;
 
@@ -49,6 +52,8 @@ struct Inner {
     api_key: SecretRef,
     timeout: Duration,
     http: OnceLock<reqwest::Client>,
+    /// The key as it was last read, and when.
+    last_key: Mutex<Option<(Instant, Secret)>>,
 }
 
 /// What has become of the calls to one workspace's Labelbox.
@@ -63,7 +68,7 @@ pub struct LabelboxMeters {
 impl Labelbox {
     /// A client for `endpoint`, such as `https://api.labelbox.com/graphql`. One call may take `timeout`.
     ///
-    /// The key is read at each call, so that a new one is seen without a restart.
+    /// The key is read at each call, so that a new one is seen without a restart; calls of bulk read it once a second.
     #[must_use]
     pub fn new(endpoint: &str, api_key: SecretRef, timeout: Duration) -> Self {
         let graphql = endpoint.trim_end_matches('/').to_owned();
@@ -78,6 +83,7 @@ impl Labelbox {
                 api_key,
                 timeout,
                 http: OnceLock::new(),
+                last_key: Mutex::default(),
             }),
             meters: Arc::default(),
             recorder: None,
@@ -258,6 +264,11 @@ impl Labelbox {
     /// Reading the key and the machine's certificates touches files, which may hang.
     async fn prepare(&self) -> Result<(reqwest::Client, Secret), LabelboxError> {
         let inner = Arc::clone(&self.inner);
+        if self.in_bulk
+            && let Some(prepared) = inner.just_prepared()
+        {
+            return Ok(prepared);
+        }
         let work = tokio::task::spawn_blocking(move || Ok((inner.http()?, inner.key()?)));
         match tokio::time::timeout(self.inner.timeout, work).await {
             Ok(Ok(prepared)) => prepared,
@@ -329,10 +340,24 @@ impl Inner {
     }
 
     fn key(&self) -> Result<Secret, LabelboxError> {
-        self.api_key.read().map_err(|error| {
+        let key = self.api_key.read().map_err(|error| {
             let message = format!("cannot use the api key: {error}");
             LabelboxError::new(Kind::KeyUnreadable, message)
-        })
+        })?;
+        *self.last_key() = Some((Instant::now(), key.clone()));
+        Ok(key)
+    }
+
+    fn last_key(&self) -> MutexGuard<'_, Option<(Instant, Secret)>> {
+        self.last_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was made and read a moment ago.
+    fn just_prepared(&self) -> Option<(reqwest::Client, Secret)> {
+        let last = self.last_key();
+        let (read_at, key) = last.as_ref()?;
+        let http = self.http.get()?;
+        (read_at.elapsed() < KEY_HOLDS).then(|| (http.clone(), key.clone()))
     }
 
     fn bearer(&self, key: &Secret) -> Result<HeaderValue, LabelboxError> {

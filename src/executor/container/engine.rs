@@ -207,6 +207,11 @@ impl Fault {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// What podman answers when it was asked for a list, and something on it went away.
+    pub(super) fn is_removal_meanwhile(&self) -> bool {
+        matches!(self, Self::Refused { status: 500, message } if message.contains("no such container"))
+    }
+
     /// Docker answers 409 when a name is taken, podman 500.
     pub(super) fn is_taken_name(&self) -> bool {
         match self {

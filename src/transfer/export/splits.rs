@@ -46,7 +46,7 @@ const PART: &str = "splits";
 pub(super) struct Splits {
     sorted: Vec<u64>,
     /// Where in there each bucket begins; one more for the end.
-    buckets: Vec<usize>,
+    buckets: Vec<u32>,
 }
 
 /// The splits so far, and where they stand on disk.
@@ -152,7 +152,10 @@ impl Splits {
     fn sorted(mut rows: Vec<u64>) -> Self {
         rows.sort_unstable();
         rows.shrink_to_fit();
-        let begin = |bucket| rows.partition_point(|entry| bucket_of(*entry) < bucket);
+        let begin = |bucket| {
+            let at = rows.partition_point(|entry| bucket_of(*entry) < bucket);
+            u32::try_from(at).unwrap_or(u32::MAX)
+        };
         Self {
             buckets: (0..=1 << BUCKET_BITS).map(begin).collect(),
             sorted: rows,
@@ -162,8 +165,8 @@ impl Splits {
     /// The split of the row whose id has this hash; none if it was on no page.
     pub(super) fn of(&self, id: u64) -> Option<Split> {
         let bucket = bucket_of(id);
-        let range = *self.buckets.get(bucket)?..*self.buckets.get(bucket + 1)?;
-        let entries = self.sorted.get(range)?;
+        let (begin, end) = (self.buckets.get(bucket)?, self.buckets.get(bucket + 1)?);
+        let entries = self.sorted.get(*begin as usize..*end as usize)?;
         let wanted = id & !SPLIT_BITS;
         let found = entries.binary_search_by_key(&wanted, |entry| entry & !SPLIT_BITS);
         let entry = entries.get(found.ok()?)?;

@@ -6,6 +6,7 @@ mod ends;
 mod gate;
 mod images;
 mod launches;
+mod lists;
 mod secured;
 mod settings;
 mod sight;
