@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::{
     document::{Asked, Field, Operation},
     query,
-    schema::{self, Root, Selected},
+    schema::{self, Root},
+    selection::{Selected, once_each},
     world::World,
 };
 
@@ -129,7 +130,7 @@ impl Call {
         world: &mut World,
         now: Timestamp,
     ) -> Result<Vec<u8>, Refusal> {
-        let fields: Vec<&Field> = schema::once_each(&self.operation.fields).collect();
+        let fields: Vec<&Field> = once_each(&self.operation.fields).collect();
         let roots: Vec<&Root> = fields
             .iter()
             .map(|field| schema::check(field, self.operation.kind, endpoint))

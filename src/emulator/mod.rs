@@ -23,6 +23,7 @@ mod query;
 mod resolve;
 mod run;
 mod schema;
+mod selection;
 mod shared;
 mod signed;
 mod stored_file;

@@ -1,7 +1,6 @@
 //! What can be asked: the root fields, their types, and how each is answered.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{
@@ -278,43 +277,6 @@ pub(super) fn check(
     let root = root.ok_or_else(|| unknown_field(&field.name, type_name))?;
     check_selection(field, root.answer)?;
     Ok(root)
-}
-
-/// The fields of `value`, or of each of its items, that `selection` asks for, under their aliases.
-#[derive(Debug)]
-pub(super) struct Selected<'a> {
-    pub(super) value: &'a Value,
-    pub(super) selection: &'a [Field],
-}
-
-/// Nothing is copied on the way: a page of rows is a long answer.
-impl Serialize for Selected<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { value, selection } = *self;
-        match value {
-            Value::Array(items) => serializer.collect_seq(items.iter().map(|item| Selected {
-                value: item,
-                selection,
-            })),
-            Value::Object(_) if !selection.is_empty() => {
-                let picked = once_each(selection).map(|field| {
-                    let (value, selection) = (&value[&field.name], field.selection.as_slice());
-                    (field.key(), Selected { value, selection })
-                });
-                serializer.collect_map(picked)
-            }
-            _ => value.serialize(serializer),
-        }
-    }
-}
-
-/// The SDK asks for one field twice in a query, and is answered once.
-pub(super) fn once_each(selection: &[Field]) -> impl Iterator<Item = &Field> {
-    let earlier = |at: usize| selection.iter().take(at);
-    let is_first =
-        move |(at, field): &(usize, &Field)| earlier(*at).all(|other| other.key() != field.key());
-    let fields = selection.iter().enumerate().filter(is_first);
-    fields.map(|(_, field)| field)
 }
 
 fn check_selection(field: &Field, answer: &Type) -> Result<(), Refusal> {

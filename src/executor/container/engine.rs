@@ -204,10 +204,10 @@ impl Fault {
 
     /// Whether there is no such container or image.
     pub(super) fn is_absence(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
+        matches!(self, Self::Refused { status: 404, .. }) || self.is_removal_meanwhile()
     }
 
-    /// What podman answers when it was asked for a list, and something on it went away.
+    /// What podman answers when a container goes away while it answers.
     pub(super) fn is_removal_meanwhile(&self) -> bool {
         matches!(self, Self::Refused { status: 500, message } if message.contains("no such container"))
     }

@@ -6,7 +6,7 @@ mod ends;
 mod gate;
 mod images;
 mod launches;
-mod lists;
+mod removals;
 mod secured;
 mod settings;
 mod sight;
