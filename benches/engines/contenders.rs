@@ -7,6 +7,12 @@ use crate::{bell::Bell, server::wait_for};
 /// The image of `tests/engines/docker.sh`.
 const IMAGE: &str = "localhost/trainhook-test:1";
 
+/// Where `tests/engines/ray.sh install` puts Ray.
+const VENV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ray-venv");
+
+/// When an end is seen is not what is measured.
+pub(crate) const SHORT_POLLS: &str = "poll_interval = \"500ms\"\npoll_pause = \"500ms\"\n";
+
 /// One engine.
 pub(crate) struct Contender {
     /// The executor's kind.
@@ -23,7 +29,7 @@ pub(crate) struct Contender {
 
 /// All of them, each with why it is skipped if it is not there.
 pub(crate) fn all(bell: &Bell) -> Vec<Result<Contender, String>> {
-    vec![local(bell), container(bell), slurm(bell)]
+    vec![local(bell), container(bell), slurm(bell), ray(bell)]
 }
 
 fn local(bell: &Bell) -> Result<Contender, String> {
@@ -81,10 +87,37 @@ fn slurm(bell: &Bell) -> Result<Contender, String> {
     Ok(Contender {
         kind: "slurm",
         rival: "`sbatch`",
-        // When an end is seen is not what is measured.
-        table: format!("conf = {conf:?}\npoll_interval = \"500ms\"\npoll_pause = \"500ms\"\n"),
+        table: format!("conf = {conf:?}\n{SHORT_POLLS}"),
         client,
         left: Some(left),
+    })
+}
+
+/// Its client is the one that Ray comes with.
+fn ray(bell: &Bell) -> Result<Contender, String> {
+    let address = address("ray", "TRAINHOOK_TEST_RAY", "ray.sh")?;
+    let venv = env::var("TRAINHOOK_RAY_VENV").unwrap_or_else(|_| VENV.to_owned());
+    let mut client = Command::new(format!("{venv}/bin/ray"));
+    client.env("RAY_USAGE_STATS_ENABLED", "0").args([
+        "job",
+        "submit",
+        "--no-wait",
+        "--address",
+        &address,
+        "--",
+        "sh",
+        "-c",
+        // It joins the words with blanks, and has a shell read them.
+        &format!("'{}'", bell.script()),
+    ]);
+    Ok(Contender {
+        kind: "ray",
+        rival: "`ray job submit`",
+        table: format!(
+            "address = {address:?}\nshared_files = true\nsupervisor = \"shared\"\n{SHORT_POLLS}"
+        ),
+        client,
+        left: None,
     })
 }
 

@@ -21,7 +21,7 @@ use trainhook::{
 use uuid::Uuid;
 
 use crate::{
-    docker_api,
+    docker_api, ray_api,
     server::{Server, Spent},
     slurm_programs,
 };
@@ -51,6 +51,16 @@ pub(crate) async fn measure() {
     engine.abort();
     let table = slurm_programs::install(folder.path());
     rows("slurm", &table).await;
+    let (address, engine) = ray_api::serve().await;
+    let table = format!("address = {address:?}\nshared_files = true\nsupervisor = \"shared\"\n");
+    rows("ray", &table).await;
+    engine.abort();
+    #[cfg(feature = "kubernetes")]
+    {
+        let cluster = crate::kubernetes::Cluster::start().await;
+        let table = crate::kubernetes_cluster::idle_table(&cluster);
+        rows("kubernetes", &table).await;
+    }
 }
 
 async fn rows(kind: &str, table: &str) {

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes_cluster;
 use crate::{
     bell::Bell,
     contenders::{self, Contender},
@@ -20,10 +22,19 @@ pub(crate) async fn measure() {
     println!("|---|---|---|---|---|");
     let bell = Bell::hang();
     for contender in contenders::all(&bell) {
-        match contender {
-            Ok(contender) => row(&bell, contender).await,
-            Err(why) => println!("| skipped: {why} | | | | |"),
-        }
+        row_or_why(&bell, contender).await;
+    }
+    #[cfg(feature = "kubernetes")]
+    {
+        let cluster = crate::kubernetes::Cluster::start().await;
+        row_or_why(&bell, kubernetes_cluster::contender(&cluster, &bell)).await;
+    }
+}
+
+async fn row_or_why(bell: &Bell, contender: Result<Contender, String>) {
+    match contender {
+        Ok(contender) => row(bell, contender).await,
+        Err(why) => println!("| skipped: {why} | | | | |"),
     }
 }
 
