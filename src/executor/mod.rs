@@ -29,7 +29,7 @@ use async_trait::async_trait;
 
 use crate::{
     config::Table,
-    job::{Handle, HandleError, LaunchId, Observation},
+    job::{Handle, HandleError, LaunchId, Observation, Place},
 };
 
 pub use fit::{model_mistakes, never_fitting, never_heard, sent_to_loopback};
@@ -80,6 +80,16 @@ pub trait Executor: Debug + Send + Sync {
         _server_id: &str,
     ) -> Option<Handle> {
         None
+    }
+
+    /// The engine to which a submit would go now. It is written down before the submit, and kept in the handle: what was
+    /// sent elsewhere is neither looked for here nor started again, but waits until the executor points back. None where
+    /// it cannot point elsewhere.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(None)
     }
 
     /// Takes the keys of a model's table for this kind, `[models.<slug>.<kind>]`, out of it, and notes what is wrong
@@ -188,6 +198,13 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(pub String);
+
+impl QueryError {
+    /// Refuses to ask the engine at `now` about an attempt that was started on another one.
+    pub(crate) fn of_place(handle: &Handle, now: &Place) -> Result<(), Self> {
+        handle.unseen_from(now).map_or(Ok(()), |why| Err(Self(why)))
+    }
+}
 
 impl From<HandleError> for QueryError {
     fn from(error: HandleError) -> Self {

@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
 use crate::{
     config::Table,
-    job::{Handle, Observation},
+    job::{Handle, Observation, Place},
 };
 use pull::Pulls;
 use settings::{Container, Settings};
@@ -100,6 +100,10 @@ impl Executor for ContainerExecutor {
 
     async fn cleanup(&self, handle: &Handle) -> Result<(), QueryError> {
         stop::cleanup(&self.settings.engine, handle).await
+    }
+
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(Some(self.settings.engine.place()))
     }
 
     fn check_model(&self, table: &mut Table) {

@@ -3,17 +3,22 @@
 use std::{
     error::Error as _,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Client, Config, Error,
+    Api, Client, Config, Error,
     config::{KubeConfigOptions, Kubeconfig},
     core::Status,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use crate::executor::{QueryError, SubmitError};
+use crate::{
+    executor::{QueryError, SubmitError},
+    job::{Handle, Place},
+};
 
 /// A connection is there within this, or it is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +44,12 @@ pub(super) struct Cluster {
     pub(super) client: Client,
     pub(super) namespace: String,
     pub(super) address: String,
+    /// The uid of a namespace that lives as long as its cluster; none where it may not be read.
+    id: Arc<OnceCell<Option<String>>>,
 }
+
+/// Every cluster has it, and nobody makes it anew.
+const OLDEST_NAMESPACE: &str = "kube-system";
 
 /// Why a question has no good answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -56,6 +66,9 @@ pub(super) enum Fault {
     /// It was asked, and the answer is not known.
     #[error("the answer of the cluster's API was lost: {0}")]
     Lost(String),
+    /// It was not asked: another cluster has the attempt.
+    #[error("{0}")]
+    Elsewhere(String),
 }
 
 impl Access {
@@ -112,6 +125,7 @@ impl Access {
             client,
             namespace,
             address,
+            id: Arc::default(),
         })
     }
 
@@ -137,6 +151,61 @@ impl Access {
             "there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no pod with an account: set kubeconfig"
                 .to_owned()
         })
+    }
+}
+
+impl Cluster {
+    pub(super) fn with_namespace(self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self
+        }
+    }
+
+    /// The cluster, as handles know it. It is asked once who it is.
+    pub(super) async fn place(&self) -> Result<Place, Fault> {
+        let id = self.id.get_or_try_init(|| self.ask_id()).await?;
+        Ok(Place {
+            id: id.clone(),
+            ..self.place_by_address()
+        })
+    }
+
+    fn place_by_address(&self) -> Place {
+        Place {
+            part: Some(format!("namespace {}", self.namespace)),
+            ..Place::at(self.address.trim_end_matches('/'))
+        }
+    }
+
+    /// The same where it cannot be asked.
+    pub(super) async fn place_as_known(&self) -> Place {
+        let known = self.place().await;
+        known.unwrap_or_else(|_| self.place_by_address())
+    }
+
+    async fn ask_id(&self) -> Result<Option<String>, Fault> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        match ask(namespaces.get(OLDEST_NAMESPACE)).await {
+            Ok(namespace) => Ok(namespace.metadata.uid),
+            // Our credentials may be old ones.
+            Err(fault) if fault.code() == Some(401) => Err(fault),
+            // Few accounts may.
+            Err(Fault::Refused(status)) if status.code < 500 => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// # Errors
+    /// When another cluster has the attempt.
+    pub(super) async fn has(&self, handle: &Handle) -> Result<(), Fault> {
+        if handle.place.is_none() {
+            return Ok(());
+        }
+        let here = self.place().await?;
+        handle
+            .unseen_from(&here)
+            .map_or(Ok(()), |why| Err(Fault::Elsewhere(why)))
     }
 }
 
@@ -179,7 +248,7 @@ impl Fault {
     pub(super) fn of_submit(self) -> SubmitError {
         let text = self.to_string();
         match &self {
-            Self::NoAccess(_) | Self::Away(_) => SubmitError::Transient(text),
+            Self::NoAccess(_) | Self::Away(_) | Self::Elsewhere(_) => SubmitError::Transient(text),
             Self::Lost(_) => SubmitError::Ambiguous(text),
             Self::Refused(status) => match status.code {
                 // A quota frees itself, and a namespace that ends may be made anew.

@@ -32,7 +32,7 @@ use async_trait::async_trait;
 use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
 use crate::{
     config::Table,
-    job::{Handle, LaunchId, Observation},
+    job::{Handle, LaunchId, Observation, Place},
 };
 use access::{Cluster, Fault};
 use handle::JobHandle;
@@ -60,16 +60,22 @@ impl KubernetesExecutor {
         self.settings.access.cluster().await
     }
 
-    /// The cluster, with the namespace of an earlier one.
+    /// The cluster that has this attempt, with the namespace of its Job.
+    async fn cluster_of(&self, handle: &Handle) -> Result<(Cluster, JobHandle), QueryError> {
+        let own = JobHandle::unpack(handle)?;
+        let cluster = self.cluster_at(&own.namespace).await?;
+        match cluster.has(handle).await {
+            Ok(()) => Ok((cluster, own)),
+            Err(fault) => Err(self.settings.access.noted(fault).await.into()),
+        }
+    }
+
     async fn cluster_at(&self, namespace: &str) -> Result<Cluster, Fault> {
         let cluster = self.cluster().await?;
         if namespace.is_empty() {
             return Ok(cluster);
         }
-        Ok(Cluster {
-            namespace: namespace.to_owned(),
-            ..cluster
-        })
+        Ok(cluster.with_namespace(namespace))
     }
 }
 
@@ -111,6 +117,10 @@ impl Executor for KubernetesExecutor {
         JobHandle::by_name(namespace, server_id, attempt_dir)
             .pack(launch_id)
             .ok()
+    }
+
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(Some(self.cluster().await?.place_as_known().await))
     }
 
     fn check_model(&self, table: &mut Table) {

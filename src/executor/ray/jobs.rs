@@ -116,7 +116,7 @@ impl Lookout {
     ) -> Vec<Result<Observation, QueryError>> {
         if handles.len() > FEW && !self.list_is_too_long.load(Ordering::Relaxed) {
             match api.list().await {
-                Ok(listed) => return from_list(&listed, handles),
+                Ok(listed) => return from_list(api, &listed, handles),
                 Err(Fault::TooLong(_)) => self.list_is_too_long.store(true, Ordering::Relaxed),
                 Err(fault) => return handles.iter().map(|_| Err(fault.clone().into())).collect(),
             }
@@ -131,18 +131,19 @@ impl Lookout {
 }
 
 fn from_list(
+    api: &Api,
     listed: &HashMap<String, RayJob>,
     handles: &[Handle],
 ) -> Vec<Result<Observation, QueryError>> {
     let look = |handle: &Handle| {
-        let unpacked = RayHandle::unpack(handle)?;
+        let unpacked = api.own(handle)?;
         Ok(seen(listed.get(&handle.launch_id.to_string()), &unpacked))
     };
     handles.iter().map(look).collect()
 }
 
 async fn one_by_one(api: &Api, handle: &Handle) -> Result<Observation, QueryError> {
-    let unpacked = RayHandle::unpack(handle)?;
+    let unpacked = api.own(handle)?;
     let job = api.job(handle.launch_id).await?;
     Ok(seen(job.as_ref(), &unpacked))
 }

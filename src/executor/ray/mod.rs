@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     config::{Supervisor, Table},
-    job::{Handle, LaunchId, Observation},
+    job::{Handle, LaunchId, Observation, Place},
 };
 use api::Api;
 use handle::RayHandle;
@@ -99,6 +99,10 @@ impl Executor for RayExecutor {
         RayHandle::by_name(server_id, attempt_dir)
             .pack(launch_id)
             .ok()
+    }
+
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(Some(self.api.place()))
     }
 
     fn check_model(&self, table: &mut Table) {

@@ -7,6 +7,7 @@ mod hanging;
 mod kubernetes;
 mod launchers;
 mod models;
+mod places;
 mod program;
 mod ray;
 mod slurm;

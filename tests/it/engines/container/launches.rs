@@ -229,6 +229,7 @@ async fn a_strangers_container_of_that_name_is_left_alone() {
         launch_id: launch.id,
         version: 1,
         data,
+        place: None,
     };
     assert_eq!(phase(&*executor, &handle).await, Phase::Gone);
     assert_eq!(executor.cleanup(&handle).await, Ok(()));

@@ -6,6 +6,7 @@ mod digits;
 mod ends;
 mod kubectl;
 mod manifests;
+mod places;
 mod real;
 mod submits;
 mod waits;

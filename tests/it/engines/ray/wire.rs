@@ -53,6 +53,7 @@ fn handle_of(attempt: u32) -> Handle {
         launch_id,
         version: 1,
         data,
+        place: None,
     }
 }
 
