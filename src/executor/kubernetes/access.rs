@@ -10,11 +10,13 @@ use std::{
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config, Error,
+    client::AuthError,
     config::{KubeConfigOptions, Kubeconfig},
     core::Status,
 };
 use tokio::sync::{Mutex, OnceCell};
 
+use super::plugin;
 use crate::{
     executor::{QueryError, SubmitError},
     job::{Handle, Place},
@@ -29,13 +31,23 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// A client is made anew after this: credentials and addresses in files may have changed.
 const RENEWAL: Duration = Duration::from_secs(600);
 
+/// When there is no way to the cluster, it is looked for no sooner than after this: a plugin may be slow to fail.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Where the cluster is, and as whom it is spoken to.
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) kubeconfig: Option<PathBuf>,
     pub(super) context: Option<String>,
     pub(super) namespace: Option<String>,
-    current: Mutex<Option<(Instant, Cluster)>>,
+    current: Mutex<Option<Current>>,
+}
+
+/// What came of looking for the cluster, and until when that holds.
+#[derive(Debug)]
+struct Current {
+    until: Instant,
+    found: Result<Cluster, Fault>,
 }
 
 /// A client, and the namespace that is ours.
@@ -89,14 +101,22 @@ impl Access {
     /// The cluster; nothing is asked of it yet.
     pub(super) async fn cluster(&self) -> Result<Cluster, Fault> {
         let mut current = self.current.lock().await;
-        if let Some((made_at, cluster)) = &*current
-            && made_at.elapsed() < RENEWAL
+        if let Some(Current { until, found }) = &*current
+            && Instant::now() < *until
         {
-            return Ok(cluster.clone());
+            return found.clone();
         }
-        let cluster = self.connect().await?;
-        *current = Some((Instant::now(), cluster.clone()));
-        Ok(cluster)
+        let (found, lasts) = match self.connect().await {
+            Ok((cluster, expiry)) => (Ok(cluster), expiry),
+            Err(fault) => (Err(fault), Some(Instant::now() + PAUSE)),
+        };
+        let renewal = Instant::now() + RENEWAL;
+        let until = lasts.map_or(renewal, |lasts| lasts.min(renewal));
+        *current = Some(Current {
+            until,
+            found: found.clone(),
+        });
+        found
     }
 
     /// Has the next question read the credentials again, where this fault may come from them.
@@ -107,9 +127,12 @@ impl Access {
         fault
     }
 
-    async fn connect(&self) -> Result<Cluster, Fault> {
+    /// A client, and until when its credentials hold, if they say so.
+    async fn connect(&self) -> Result<(Cluster, Option<Instant>), Fault> {
         crate::outbound::provide_tls();
         let mut config = self.config().await.map_err(Fault::NoAccess)?;
+        let expiry = plugin::resolve(&mut config.auth_info).await;
+        let expiry = expiry.map_err(Fault::NoAccess)?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(REQUEST_TIMEOUT);
         config.reset_reader_on_write = true;
@@ -119,14 +142,17 @@ impl Access {
         let namespace = self.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let address = config.cluster_url.to_string();
-        let client =
-            Client::try_from(config).map_err(|error| Fault::NoAccess(innermost(&error)))?;
-        Ok(Cluster {
+        // It reads files, and may run what else a kubeconfig names.
+        let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
+        let made = made.map_err(|error| Fault::NoAccess(error.to_string()))?;
+        let client = made.map_err(Fault::from)?;
+        let cluster = Cluster {
             client,
             namespace,
             address,
             id: Arc::default(),
-        })
+        };
+        Ok((cluster, expiry))
     }
 
     /// The file that is named, else as every client finds its way: `KUBECONFIG`, `~/.kube/config`, the pod's own account.
@@ -230,7 +256,9 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Api(status) => Self::Refused(status),
-            Error::Auth(error) => Self::NoAccess(innermost(&error)),
+            error if is_of_credentials(&error) => {
+                Self::NoAccess("the kubeconfig's credentials cannot be had".to_owned())
+            }
             other if is_of_connecting(&other) => Self::Away(innermost(&other)),
             other => Self::Lost(innermost(&other)),
         }
@@ -302,6 +330,18 @@ fn is_the_apis_own(status: &Status) -> bool {
         status.reason.as_str(),
         "Invalid" | "BadRequest" | "RequestEntityTooLarge"
     )
+}
+
+/// Whoever tells credentials may tell them in its errors, too.
+fn is_of_credentials(error: &Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = source {
+        if inner.is::<AuthError>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 fn is_of_connecting(error: &Error) -> bool {

@@ -14,6 +14,7 @@ mod look;
 mod manifest;
 mod merge;
 mod phase;
+mod plugin;
 mod pod;
 mod settings;
 mod stop;

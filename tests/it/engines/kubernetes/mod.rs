@@ -2,6 +2,7 @@
 
 mod conformance;
 mod crashes;
+mod credentials;
 mod digits;
 mod ends;
 mod kubectl;
