@@ -18,6 +18,7 @@ mod registry;
 mod shell;
 pub mod slurm;
 mod surroundings;
+mod trial;
 
 use std::{
     fmt::Debug,
@@ -32,9 +33,10 @@ use crate::{
     job::{Handle, HandleError, LaunchId, Observation, Place},
 };
 
-pub use fit::{model_mistakes, never_fitting, never_heard, sent_to_loopback};
+pub use fit::{model_mistakes, never_fitting, never_heard, never_taken, sent_to_loopback};
 pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
+pub use trial::trial_launch;
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.
 #[async_trait]
@@ -96,6 +98,24 @@ pub trait Executor: Debug + Send + Sync {
     /// with them. Keys that it leaves there become mistakes. A launch brings the same table as
     /// [`Launch::settings`].
     fn check_model(&self, _table: &mut Table) {}
+
+    /// Whether a launch could be, as far as that is told without asking anybody. The one that it is given holds no
+    /// secrets, and its folder is not there.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    fn check_launch(&self, _launch: &Launch) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What the engine itself says of a launch that it is not to start, in words; none where it cannot be asked. The one
+    /// that it is given holds no secrets, and its folder is not there.
+    ///
+    /// # Errors
+    /// When it would refuse it, or does not answer.
+    async fn try_launch(&self, _launch: &Launch) -> Result<Option<String>, QueryError> {
+        Ok(None)
+    }
 
     /// Exactly what a submit of this launch would hand to the engine, for people to read. The launch that it is
     /// given holds no secrets.
@@ -198,6 +218,14 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(pub String);
+
+/// Why a variable cannot be set by an executor's table: ours tell supervisors and commands where they are.
+fn own_variable(name: &str) -> Option<String> {
+    let is_ours = name.starts_with("TRAINHOOK_");
+    is_ours.then(|| {
+        "is trainhook's own: variables that begin with TRAINHOOK_ cannot be set".to_owned()
+    })
+}
 
 impl QueryError {
     /// Refuses to ask the engine at `now` about an attempt that was started on another one.

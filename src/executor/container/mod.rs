@@ -33,6 +33,7 @@ use crate::{
     config::Table,
     job::{Handle, Observation, Place},
 };
+use body::{Plan, as_body};
 use pull::Pulls;
 use settings::{Container, Settings};
 
@@ -108,6 +109,15 @@ impl Executor for ContainerExecutor {
 
     fn check_model(&self, table: &mut Table) {
         Container::take_of_model(table, &self.settings.folder);
+    }
+
+    fn check_launch(&self, launch: &Launch) -> Result<(), String> {
+        let plan = Plan::new(&self.settings, launch)?;
+        as_body(plan.body).map(drop)
+    }
+
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<String>, QueryError> {
+        check::try_launch(&self.settings, launch).await.map(Some)
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

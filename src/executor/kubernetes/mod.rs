@@ -13,6 +13,7 @@ mod log;
 mod look;
 mod manifest;
 mod merge;
+mod names;
 mod phase;
 mod plugin;
 mod pod;
@@ -126,6 +127,14 @@ impl Executor for KubernetesExecutor {
 
     fn check_model(&self, table: &mut Table) {
         Pod::take_of_model(table);
+    }
+
+    fn check_launch(&self, launch: &Launch) -> Result<(), String> {
+        Manifests::new(&self.settings, None, launch).map(drop)
+    }
+
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<String>, QueryError> {
+        self.try_out(launch).await.map(Some)
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

@@ -109,6 +109,11 @@ impl Executor for RayExecutor {
         let _checked = Options::take(table);
     }
 
+    fn check_launch(&self, launch: &Launch) -> Result<(), String> {
+        let submission = self.settings.submission(launch, None);
+        submission.map(drop).map_err(|error| error.to_string())
+    }
+
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {
         let submission = self.planned(launch).await?;
         let shown = json!({"POST": self.api.url("jobs/"), "body": submission.body});

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::{SecretRef, SendsProgram, Supervisor, Table},
-    executor::merge::merge,
+    executor::{merge::merge, own_variable},
 };
 
 /// The variable in which Ray's own command line looks for the address.
@@ -177,6 +177,11 @@ fn wrong_in(runtime_env: &Map<String, Value>) -> Option<&'static str> {
     };
     if !variables.is_none_or(are_texts) {
         return Some("env_vars must be a table of texts: Ray starts no job with any other value");
+    }
+    let names = variables.and_then(Value::as_object);
+    let mut names = names.into_iter().flat_map(Map::keys);
+    if names.any(|name| own_variable(name).is_some()) {
+        return Some("env_vars that begin with TRAINHOOK_ are trainhook's own, and cannot be set");
     }
     let is_address = |value: &Value| value.as_str().is_some_and(|text| text.contains("://"));
     let packages = match runtime_env.get("py_modules") {

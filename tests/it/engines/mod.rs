@@ -10,6 +10,7 @@ mod models;
 mod places;
 mod program;
 mod ray;
+mod refused_offline;
 mod slurm;
 #[cfg(not(feature = "kubernetes"))]
 mod without_kubernetes;

@@ -144,6 +144,13 @@ impl Asked<'_> {
         if resource == "jobs" {
             controller::complete(&mut object);
         }
+        if self
+            .query
+            .get("dryRun")
+            .is_some_and(|stages| stages == "All")
+        {
+            return (201, object);
+        }
         match self.world.create(resource, namespace, object) {
             Some(made) => {
                 if resource == "jobs" && made["spec"]["suspend"] != true {
