@@ -113,7 +113,7 @@ pub trait Executor: Debug + Send + Sync {
     ///
     /// # Errors
     /// When it would refuse it, or does not answer.
-    async fn try_launch(&self, _launch: &Launch) -> Result<Option<String>, QueryError> {
+    async fn try_launch(&self, _launch: &Launch) -> Result<Option<Trial>, QueryError> {
         Ok(None)
     }
 
@@ -178,6 +178,15 @@ pub trait Executor: Debug + Send + Sync {
     fn poll_pause(&self) -> Duration {
         Duration::ZERO
     }
+}
+
+/// What an engine says of a launch that it is not to start, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trial {
+    /// It would take it.
+    Fine(String),
+    /// It would take it, and as the engine stands now it would wait for ever.
+    Doubtful(String),
 }
 
 /// What an engine has under a launch id.

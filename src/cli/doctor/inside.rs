@@ -9,7 +9,7 @@ use crate::{
     cli::{admin_client::CommandError, terminal::age},
     config::{Config, ModelEntry, Workspace, format_size},
     disk,
-    executor::{Executor, Registry, trial_launch},
+    executor::{Executor, Registry, Trial, trial_launch},
     job::ModelRunId,
     labelbox::{Class, Labelbox},
     outbound, server,
@@ -86,16 +86,15 @@ async fn try_model(
 ) {
     let launch = trial_launch(config, model, executor);
     let tried = tokio::time::timeout(PATIENCE, executor.try_launch(&launch)).await;
+    let what = format!("model {} on executor {}", model.slug, model.executor);
     let found = match tried {
         Ok(Ok(None)) => return,
-        Ok(Ok(Some(words))) => Ok(words),
+        Ok(Ok(Some(Trial::Doubtful(words)))) => return findings.warn(&format!("{what}: {words}")),
+        Ok(Ok(Some(Trial::Fine(words)))) => Ok(words),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("its engine does not answer in time".to_owned()),
     };
-    findings.tell(
-        &format!("model {} on executor {}", model.slug, model.executor),
-        found,
-    );
+    findings.tell(&what, found);
 }
 
 pub(super) fn secrets(config: &Config, findings: &mut Findings) {

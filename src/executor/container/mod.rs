@@ -28,7 +28,9 @@ use async_trait::async_trait;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
+use super::{
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, Trial,
+};
 use crate::{
     config::Table,
     job::{Handle, Observation, Place},
@@ -116,8 +118,9 @@ impl Executor for ContainerExecutor {
         as_body(plan.body).map(drop)
     }
 
-    async fn try_launch(&self, launch: &Launch) -> Result<Option<String>, QueryError> {
-        check::try_launch(&self.settings, launch).await.map(Some)
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        let words = check::try_launch(&self.settings, launch).await?;
+        Ok(Some(Trial::Fine(words)))
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

@@ -31,7 +31,9 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
+use super::{
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, Trial,
+};
 use crate::{
     config::Table,
     job::{Handle, LaunchId, Observation, Place},
@@ -133,8 +135,9 @@ impl Executor for KubernetesExecutor {
         Manifests::new(&self.settings, None, launch).map(drop)
     }
 
-    async fn try_launch(&self, launch: &Launch) -> Result<Option<String>, QueryError> {
-        self.try_out(launch).await.map(Some)
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        let words = self.try_out(launch).await?;
+        Ok(Some(Trial::Fine(words)))
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

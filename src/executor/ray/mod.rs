@@ -8,6 +8,7 @@ mod api;
 mod check;
 mod handle;
 mod jobs;
+mod nodes;
 mod package;
 mod settings;
 mod states;
@@ -25,7 +26,8 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::{
-    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, shell,
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, Trial,
+    shell,
 };
 use crate::{
     config::{Supervisor, Table},
@@ -112,6 +114,10 @@ impl Executor for RayExecutor {
     fn check_launch(&self, launch: &Launch) -> Result<(), String> {
         let submission = self.settings.submission(launch, None);
         submission.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        self.try_out(launch).await.map(Some)
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

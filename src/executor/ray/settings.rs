@@ -20,9 +20,9 @@ const ADDRESS_VARIABLE: &str = "RAY_API_SERVER_ADDRESS";
 /// A call may take this long if the table does not say.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest time that a table may give: a submit is up to three calls and an upload, and must fit into what the
-/// server waits.
-const LONGEST_CALL: Duration = Duration::from_secs(15);
+/// The longest time that a table may give: a submit is up to three calls and an upload of 25 s, and must fit into the
+/// minute that the server waits.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// Ray is asked no more often, whatever happens, if the table does not say.
 const POLL_PAUSE: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Settings {
     pub(super) fn take(table: &mut Table, folder: &Path) -> Option<Self> {
         let call_timeout = table.duration("call_timeout").unwrap_or(CALL_TIMEOUT);
         if call_timeout.is_zero() || call_timeout > LONGEST_CALL {
-            table.mistake("call_timeout", "must be at most \"15s\", and not zero");
+            table.mistake("call_timeout", "must be at most \"10s\", and not zero");
         }
         let shares_files = table.boolean("shared_files").unwrap_or(false);
         let address = address(table);
