@@ -15,7 +15,7 @@ pub struct Handle {
     pub data: serde_json::Value,
     /// The engine that has it; none where the executor tells no places apart, or from before they were kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
 }
 
 /// A handle that says nothing to its executor.
@@ -58,14 +58,14 @@ impl Handle {
     /// The same, of an attempt at this place.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 
     /// The same, at this place where it names none.
     #[must_use]
     pub fn or_at(mut self, place: Option<Place>) -> Self {
-        self.place = self.place.or(place);
+        self.place = self.place.or(place.map(Box::new));
         self
     }
 

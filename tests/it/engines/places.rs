@@ -49,7 +49,7 @@ async fn a_job_of_another_ray_is_neither_gone_nor_ended() {
     };
     let handle = at(&first).submit(&launch(Path::new("/jobs/a1"))).await;
     let handle = handle.expect("taken");
-    assert_eq!(handle.place, Some(Place::at(first.url(""))));
+    assert_eq!(handle.place, Some(Box::new(Place::at(first.url("")))));
     refuses(&*at(&second), &handle, [&first.url(""), &second.url("")]).await;
     first.finish();
     second.finish();
