@@ -11,7 +11,9 @@ use serde_json::json;
 
 use crate::{
     config::{self, Config, Mistake, Parsed},
-    executor::{Registry, model_mistakes, never_fitting, never_heard, sent_to_loopback},
+    executor::{
+        Registry, model_mistakes, never_fitting, never_heard, never_taken, sent_to_loopback,
+    },
     http::tls::Tls,
 };
 
@@ -97,6 +99,10 @@ pub(super) fn judge(
     mistakes.append(&mut model_mistakes(parsed.model_tables, &executors));
     if let Some(config) = &parsed.config {
         mistakes.append(&mut never_heard(config, &executors));
+        // What is wrong with a table says it better.
+        if mistakes.is_empty() {
+            mistakes.append(&mut never_taken(config, &executors));
+        }
     }
     mistakes.sort_by_key(|mistake| mistake.line);
     let config = parsed.config.filter(|_| mistakes.is_empty());

@@ -51,6 +51,8 @@ pub struct Config {
     pub executors: Vec<ExecutorEntry>,
     /// `[models.…]`, in the order of the file.
     pub models: Vec<ModelEntry>,
+    /// Where each of them stands in the file, by its slug.
+    pub model_lines: BTreeMap<String, usize>,
     /// What models say to kinds of executors, for those to judge.
     pub model_tables: Vec<ModelTable>,
 }

@@ -161,6 +161,7 @@ async fn refuses_foreign(stand: &mut Stand) -> Tried {
         launch_id: handle.launch_id,
         version: u32::MAX,
         data: serde_json::json!({ "from": "the future" }),
+        place: None,
     };
     let answers = stand.executor()?.observe(&[foreign, handle]).await;
     match answers.as_slice() {

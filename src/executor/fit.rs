@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Executor;
+use super::{Executor, trial_launch};
 use crate::config::{Config, ExecutorEntry, Mistake, ModelEntry, ModelTable};
 
 /// One sentence for each model whose jobs would wait for devices for ever.
@@ -44,6 +44,25 @@ pub fn model_mistakes(
     }
     mistakes.sort_by_key(|mistake| mistake.line);
     mistakes
+}
+
+/// A mistake for each model whose launches its executor would refuse, as far as it can tell by itself.
+#[must_use]
+pub fn never_taken(
+    config: &Config,
+    executors: &BTreeMap<String, Arc<dyn Executor>>,
+) -> Vec<Mistake> {
+    let judge = |model: &ModelEntry| {
+        let executor = executors.get(&model.executor)?;
+        let launch = trial_launch(config, model, &**executor);
+        let text = executor.check_launch(&launch).err()?;
+        Some(Mistake {
+            line: config.model_lines.get(&model.slug).copied().unwrap_or(1),
+            key: format!("models.{}", model.slug),
+            text: format!("executor {} would refuse its jobs: {text}", model.executor),
+        })
+    };
+    config.models.iter().filter_map(judge).collect()
 }
 
 /// A sentence for each executor whose supervisors, elsewhere, are given an address that leads nowhere but here.

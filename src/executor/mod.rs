@@ -18,6 +18,7 @@ mod registry;
 mod shell;
 pub mod slurm;
 mod surroundings;
+mod trial;
 
 use std::{
     fmt::Debug,
@@ -29,12 +30,13 @@ use async_trait::async_trait;
 
 use crate::{
     config::Table,
-    job::{Handle, HandleError, LaunchId, Observation},
+    job::{Handle, HandleError, LaunchId, Observation, Place},
 };
 
-pub use fit::{model_mistakes, never_fitting, never_heard, sent_to_loopback};
+pub use fit::{model_mistakes, never_fitting, never_heard, never_taken, sent_to_loopback};
 pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
+pub use trial::trial_launch;
 
 /// A way to run launches on an engine. Every call runs under a time limit of the server's.
 #[async_trait]
@@ -82,10 +84,38 @@ pub trait Executor: Debug + Send + Sync {
         None
     }
 
+    /// The engine to which a submit would go now. It is written down before the submit, and kept in the handle: what was
+    /// sent elsewhere is neither looked for here nor started again, but waits until the executor points back. None where
+    /// it cannot point elsewhere.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(None)
+    }
+
     /// Takes the keys of a model's table for this kind, `[models.<slug>.<kind>]`, out of it, and notes what is wrong
     /// with them. Keys that it leaves there become mistakes. A launch brings the same table as
     /// [`Launch::settings`].
     fn check_model(&self, _table: &mut Table) {}
+
+    /// Whether a launch could be, as far as that is told without asking anybody. The one that it is given holds no
+    /// secrets, and its folder is not there.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    fn check_launch(&self, _launch: &Launch) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What the engine itself says of a launch that it is not to start, in words; none where it cannot be asked. The one
+    /// that it is given holds no secrets, and its folder is not there.
+    ///
+    /// # Errors
+    /// When it would refuse it, or does not answer.
+    async fn try_launch(&self, _launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        Ok(None)
+    }
 
     /// Exactly what a submit of this launch would hand to the engine, for people to read. The launch that it is
     /// given holds no secrets.
@@ -150,6 +180,15 @@ pub trait Executor: Debug + Send + Sync {
     }
 }
 
+/// What an engine says of a launch that it is not to start, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trial {
+    /// It would take it.
+    Fine(String),
+    /// It would take it, and as the engine stands now it would wait for ever.
+    Doubtful(String),
+}
+
 /// What an engine has under a launch id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -188,6 +227,21 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(pub String);
+
+/// Why a variable cannot be set by an executor's table: ours tell supervisors and commands where they are.
+fn own_variable(name: &str) -> Option<String> {
+    let is_ours = name.starts_with("TRAINHOOK_");
+    is_ours.then(|| {
+        "is trainhook's own: variables that begin with TRAINHOOK_ cannot be set".to_owned()
+    })
+}
+
+impl QueryError {
+    /// Refuses to ask the engine at `now` about an attempt that was started on another one.
+    pub(crate) fn of_place(handle: &Handle, now: &Place) -> Result<(), Self> {
+        handle.unseen_from(now).map_or(Ok(()), |why| Err(Self(why)))
+    }
+}
 
 impl From<HandleError> for QueryError {
     fn from(error: HandleError) -> Self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::LaunchId;
+use super::{LaunchId, Place};
 
 /// What an executor needs to find an attempt again: JSON, versioned, kept by us, opaque to us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Handle {
     pub version: u32,
     /// Whatever the executor needs.
     pub data: serde_json::Value,
+    /// The engine that has it; none where the executor tells no places apart, or from before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Box<Place>>,
 }
 
 /// A handle that says nothing to its executor.
@@ -48,7 +51,28 @@ impl Handle {
             launch_id,
             version,
             data,
+            place: None,
         })
+    }
+
+    /// The same, of an attempt at this place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(Box::new(place));
+        self
+    }
+
+    /// The same, at this place where it names none.
+    #[must_use]
+    pub fn or_at(mut self, place: Option<Place>) -> Self {
+        self.place = self.place.or(place.map(Box::new));
+        self
+    }
+
+    /// Why the attempt cannot be seen by whoever points to `now`, for people; none if it can.
+    #[must_use]
+    pub fn unseen_from(&self, now: &Place) -> Option<String> {
+        self.place.as_ref()?.unseen_from(now)
     }
 
     /// What was packed under this version.

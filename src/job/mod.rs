@@ -6,6 +6,7 @@
 mod change;
 mod handle;
 mod id;
+mod place;
 mod report;
 mod state;
 mod verdict;
@@ -20,10 +21,12 @@ use crate::config::{ModelEntry, Params, Settled};
 pub use change::{Change, Effects, IllegalChange, TimelineEntry};
 pub use handle::{Handle, HandleError};
 pub use id::{ImportName, InvalidId, JobId, LaunchId, ModelRunId};
+pub use place::Place;
 pub use report::{ERROR_MESSAGE_LIMIT, PipelineStatus, Report, error_message};
 pub use state::{Cause, ImportState, InvalidWord, JobKind, JobState, Stage};
 pub use verdict::{
-    CAUSE_PATIENCE, Engine, Evidence, Exit, Observation, Outcome, Phase, Verdict, verdict,
+    CAUSE_PATIENCE, Engine, Evidence, Exit, Observation, Outcome, Phase, STOP_PATIENCE, Verdict,
+    verdict,
 };
 
 /// The version of the contract between server, supervisor and training command.

@@ -8,6 +8,10 @@ use crate::job_dir::{Claim, Claimant, ExitRecord};
 /// How long a killed command waits for its engine to say why: the cause decides about a retry.
 pub const CAUSE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a heart must be silent, at least, until an attempt is given up that is to stop and that no engine can be asked
+/// about.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(120);
+
 /// What an engine says of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
@@ -56,6 +60,8 @@ pub enum Engine {
     Said(Observation),
     /// It was asked and did not answer; the time since it last did.
     Silent(Duration),
+    /// It was not asked: the executor points to another engine than the one that has the attempt.
+    Elsewhere(String),
 }
 
 /// All that is known of an attempt.
@@ -116,6 +122,8 @@ pub enum Outcome {
 /// 3. The engine says ended or gone, and nobody claimed: revoke.
 /// 4. Claimed, no record, ended or gone, silent for `settle`: the engine's cause, else `lost`.
 /// 5. An engine that does not answer ends nothing before `lost_after`, and nothing whose heart beats.
+/// 6. An engine that cannot be asked, since its executor points elsewhere, ends nothing but what is to stop and whose heart
+///    has been silent for [`STOP_PATIENCE`].
 #[must_use]
 pub fn verdict(evidence: Evidence<'_>) -> Verdict {
     if let Engine::Said(Observation {
@@ -165,8 +173,10 @@ fn by_record(record: &ExitRecord, evidence: Evidence<'_>) -> Verdict {
                 _ if evidence.record_age < CAUSE_PATIENCE => Verdict::Wait,
                 _ => failed(cause),
             },
-            Engine::Silent(_) if evidence.record_age < CAUSE_PATIENCE => Verdict::Wait,
-            Engine::Silent(_) => failed(cause),
+            Engine::Silent(_) | Engine::Elsewhere(_) if evidence.record_age < CAUSE_PATIENCE => {
+                Verdict::Wait
+            }
+            Engine::Silent(_) | Engine::Elsewhere(_) => failed(cause),
         },
     }
 }
@@ -186,6 +196,12 @@ fn without_record(evidence: Evidence<'_>) -> Verdict {
             lost(None, "its engine has not answered for too long")
         }
         Engine::Silent(_) => Verdict::Running,
+        Engine::Elsewhere(why)
+            if evidence.we_stopped_it && evidence.silence >= evidence.settle.max(STOP_PATIENCE) =>
+        {
+            lost(None, why)
+        }
+        Engine::Elsewhere(_) => Verdict::Running,
         Engine::Said(said) => match &said.phase {
             Phase::Exited(_) | Phase::Gone if evidence.silence < evidence.settle => Verdict::Wait,
             Phase::Exited(exit) => lost(exit.cause, "it ended without a record of how"),

@@ -17,6 +17,7 @@ mod holder;
 mod job_record;
 mod log;
 mod model_files;
+mod place;
 mod prune;
 mod records;
 

@@ -9,7 +9,10 @@ use super::{
     stop::Revocation,
 };
 use crate::{
-    job::{Cause, Change, Engine, Evidence, Job, JobState, Outcome, Phase, Verdict, verdict},
+    job::{
+        Cause, Change, Engine, Evidence, Job, JobState, Outcome, Phase, STOP_PATIENCE, Verdict,
+        verdict,
+    },
     job_dir::{AttemptDir, Claim, Claimant, EventBatch, ExitRecord, JobDir},
     store::StoreError,
 };
@@ -41,7 +44,7 @@ pub(super) async fn step(
     };
     match engine_loop.judge(&job, &look, &engine) {
         Verdict::Ended(outcome) => engine_loop.end(&job, look, outcome, &engine).await,
-        Verdict::Running => engine_loop.go_on(job, look).await,
+        Verdict::Running => engine_loop.go_on(job, look, &engine).await,
         Verdict::Wait => engine_loop.wait_on(job, &look, &engine).await,
         Verdict::Cleanup => engine_loop.clean_up(job).await,
         Verdict::Revoke => engine_loop.start_failed(job, &engine).await,
@@ -81,8 +84,12 @@ impl EngineLoop {
     ) -> Result<Option<Job>, StoreError> {
         tracing::warn!(job_id = %job.id, "cannot read the job directory: {error}");
         let silence = self.with_memory(&job, |memory| memory.silence(None));
-        let stopped = job.stop.is_some() && is_over(engine);
-        if stopped && silence >= self.engine.executor.settle() {
+        let stopped = job.stop.is_some();
+        let patience = match engine {
+            Engine::Elsewhere(_) => Some(self.engine.executor.settle().max(STOP_PATIENCE)),
+            engine => is_over(engine).then(|| self.engine.executor.settle()),
+        };
+        if stopped && patience.is_some_and(|patience| silence >= patience) {
             self.leave_to_cleanup(&job).await?;
             self.conclude_stop(&job, Vec::new()).await?;
             return Ok(None);
@@ -124,13 +131,22 @@ impl EngineLoop {
     }
 
     /// The command runs: record what it told, and pass on a wish to stop.
-    async fn go_on(&self, mut job: Job, look: Look) -> Result<Option<Job>, StoreError> {
+    async fn go_on(
+        &self,
+        mut job: Job,
+        look: Look,
+        engine: &Engine,
+    ) -> Result<Option<Job>, StoreError> {
         let mut changes = Vec::new();
+        let held = match engine {
+            Engine::Elsewhere(why) => Some(why.clone()),
+            Engine::Said(_) | Engine::Silent(_) => None,
+        };
         if job.state != JobState::Running {
             changes.push(Change::Run);
             tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, "running");
-        } else if job.waiting.is_some() {
-            changes.push(Change::Wait(None));
+        } else if job.waiting != held {
+            changes.push(Change::Wait(held));
         }
         let news = look.events.offset != job.events_offset;
         let interval = self.context.config.get().reporting.interval;
@@ -187,8 +203,10 @@ impl EngineLoop {
         if job.stop.is_some() && self.stopped_before_it_began(&job).await? {
             return Ok(None);
         }
+        // What was started elsewhere is held as long as its executor points away from it.
+        let is_held = matches!(engine, Engine::Elsewhere(_));
         let late = job.queue_deadline.is_some_and(|deadline| deadline <= now);
-        if late && self.revoke(&job, "queue_timeout").await? == Revocation::Won {
+        if late && !is_held && self.revoke(&job, "queue_timeout").await? == Revocation::Won {
             self.leave_to_cleanup(&job).await?;
             let message = WAITED_TOO_LONG.to_owned();
             self.conclude_failure(&job, Vec::new(), Cause::QueueTimeout, message)
@@ -199,6 +217,7 @@ impl EngineLoop {
             Engine::Said(said) if said.phase == Phase::Queued => said.reason.clone(),
             Engine::Said(_) => None,
             Engine::Silent(_) => Some(format!("executor {} does not answer", self.engine.name)),
+            Engine::Elsewhere(why) => Some(why.clone()),
         };
         if job.waiting == reason {
             return Ok(Some(job));
@@ -263,7 +282,7 @@ impl EngineLoop {
         let mut lines = log.lines().rev().map(str::trim);
         let reason = match engine {
             Engine::Said(said) => said.reason.as_deref(),
-            Engine::Silent(_) => None,
+            Engine::Silent(_) | Engine::Elsewhere(_) => None,
         };
         match reason.or_else(|| lines.find(|line| !line.is_empty())) {
             Some(line) => format!("the attempt ended before it began: {line}"),
@@ -304,7 +323,7 @@ fn is_over(engine: &Engine) -> bool {
         Engine::Said(said) => {
             matches!(said.phase, Phase::Exited(_) | Phase::Gone) && !said.leftovers
         }
-        Engine::Silent(_) => false,
+        Engine::Silent(_) | Engine::Elsewhere(_) => false,
     }
 }
 
@@ -315,7 +334,7 @@ fn cause_of(engine: &Engine) -> Option<Cause> {
             Phase::Exited(exit) => exit.cause,
             _ => None,
         },
-        Engine::Silent(_) => None,
+        Engine::Silent(_) | Engine::Elsewhere(_) => None,
     }
 }
 

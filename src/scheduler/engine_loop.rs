@@ -14,7 +14,7 @@ use super::{Context, Engine, attempt, memory::Memory, polling::Polling, submit};
 use crate::{
     backoff::rest_after,
     executor::QueryError,
-    job::{Engine as EngineWord, Handle, Job, JobId, Observation},
+    job::{Engine as EngineWord, Handle, Job, JobId, Observation, Place},
     store::{Slots, Store, StoreError},
 };
 
@@ -178,9 +178,13 @@ impl EngineLoop {
         }
         let handles: Vec<Handle> = jobs.iter().filter_map(|job| job.handle.clone()).collect();
         let answers = self.observe(&handles).await;
+        let place = match answers.iter().any(Result::is_err) {
+            true => self.place().await.ok().flatten(),
+            false => None,
+        };
         let steps = jobs.into_iter().zip(answers).map(async |(job, answer)| {
             let id = job.id;
-            let word = self.weigh(&job, answer);
+            let word = self.weigh(&job, answer, place.as_ref());
             let stepped = attempt::step(self, job, word).await;
             stepped.unwrap_or_else(|error| {
                 self.log_step_error(id, &error);
@@ -195,15 +199,36 @@ impl EngineLoop {
             .await
     }
 
-    fn weigh(&self, job: &Job, answer: Result<Observation, QueryError>) -> EngineWord {
-        let waited = self.with_memory(job, |memory| memory.unanswered(answer.is_ok()));
-        match answer {
-            Ok(observation) => EngineWord::Said(observation),
-            Err(error) => {
-                tracing::debug!(job_id = %job.id, executor = self.engine.name, "no answer: {error}");
-                EngineWord::Silent(waited)
+    fn weigh(
+        &self,
+        job: &Job,
+        answer: Result<Observation, QueryError>,
+        now: Option<&Place>,
+    ) -> EngineWord {
+        let note = |answered| self.with_memory(job, |memory| memory.unanswered(answered));
+        let error = match answer {
+            Ok(observation) => {
+                note(true);
+                return EngineWord::Said(observation);
             }
+            Err(error) => error,
+        };
+        tracing::debug!(job_id = %job.id, executor = self.engine.name, "no answer: {error}");
+        let handle = job.handle.as_ref();
+        match handle.and_then(|handle| handle.unseen_from(now?)) {
+            // Nobody was asked, so nobody is silent.
+            Some(why) => {
+                note(true);
+                EngineWord::Elsewhere(why)
+            }
+            None => EngineWord::Silent(note(false)),
         }
+    }
+
+    /// The engine to which the executor points now.
+    pub(super) async fn place(&self) -> Result<Option<Place>, QueryError> {
+        let asked = tokio::time::timeout(CALL_TIMEOUT, self.engine.executor.place()).await;
+        asked.unwrap_or_else(|_| Err(QueryError("the engine did not answer in time".to_owned())))
     }
 
     async fn observe(&self, handles: &[Handle]) -> Vec<Result<Observation, QueryError>> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::engine_loop::EngineLoop;
 use crate::{
     backoff::Backoff,
-    config::{EnvValue, Predictions},
+    config::{EnvValue, Predictions, format_size},
     job::{Cause, Change, Job, Outcome},
     job_dir::{ExitRecord, KEEPER_LOST},
     store::StoreError,
@@ -41,7 +41,7 @@ impl EngineLoop {
                     Some(reason) => Some(self.redact(job, reason).await),
                     None => None,
                 };
-                self.conclude_failure(job, changes, cause, message_of(cause, reason, how))
+                self.conclude_failure(job, changes, cause, message_of(job, cause, reason, how))
                     .await
             }
         }
@@ -117,15 +117,23 @@ fn is_keepers_end(cause: Cause, how: &str) -> bool {
     cause == Cause::Infra && how.starts_with(KEEPER_LOST)
 }
 
+/// With what its model asks for, which is the limit where the engine has one.
+fn out_of_memory(job: &Job) -> String {
+    match job.entry.resources.memory {
+        Some(bytes) => format!("out of memory, having asked for {}", format_size(bytes)),
+        None => "out of memory".to_owned(),
+    }
+}
+
 /// The reason first, then how it ended.
-fn message_of(cause: Cause, reason: Option<String>, how: String) -> String {
+fn message_of(job: &Job, cause: Cause, reason: Option<String>, how: String) -> String {
     let what = match reason.filter(|_| !is_keepers_end(cause, &how)) {
         Some(reason) if reason.contains(&how) => reason,
         Some(reason) => format!("{reason} ({how})"),
         None => how.clone(),
     };
     match cause {
-        Cause::OutOfMemory => format!("out of memory: {what}"),
+        Cause::OutOfMemory => format!("{}: {what}", out_of_memory(job)),
         Cause::RunTimeout => format!("ran longer than its run_timeout: {what}"),
         Cause::Preempted => format!("preempted: {what}"),
         Cause::NodeLost => format!("the machine went down: {what}"),

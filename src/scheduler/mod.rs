@@ -7,6 +7,7 @@ mod finish;
 mod launch;
 mod leftovers;
 mod memory;
+mod places;
 mod polling;
 mod progress;
 mod secrets;

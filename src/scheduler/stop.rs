@@ -133,12 +133,11 @@ impl EngineLoop {
     /// Has whatever the engine may still hold of the attempt removed, by and by; also of one that was submitted, and
     /// whose answer never came, where the engine finds it by its name.
     pub(super) async fn leave_to_cleanup(&self, job: &Job) -> Result<(), StoreError> {
-        let by_name = || {
-            let (dir, server) = (self.attempt_dir(job), self.store().server_id());
-            let executor = &self.engine.executor;
-            executor.handle_of(job.launch_id(), dir.path(), server)
+        let handle = match job.handle.clone() {
+            Some(handle) => Some(handle),
+            None => self.by_name(job).await,
         };
-        let Some(handle) = job.handle.clone().or_else(by_name) else {
+        let Some(handle) = handle else {
             return Ok(());
         };
         self.store()

@@ -42,10 +42,21 @@ impl EngineLoop {
             Ok(launch) => launch,
             Err(unprepared) => return self.unprepared(&job, unprepared).await,
         };
+        let place = match self.place().await {
+            Ok(place) => place,
+            Err(error) => {
+                return self
+                    .unprepared(&job, Unprepared::Yet(error.to_string()))
+                    .await;
+            }
+        };
+        if let Some(why) = self.why_unsure(&job, place.as_ref()).await {
+            return self.hold(&job, why).await;
+        }
         if known == Known::Perhaps
             && let Some(handle) = self.find(&launch).await
         {
-            return self.submitted(&job, handle).await;
+            return self.submitted(&job, handle.or_at(place)).await;
         }
         if job.stop.is_some() && self.stopped_before_it_began(&job).await? {
             return Ok(());
@@ -53,12 +64,18 @@ impl EngineLoop {
         if let Err(unprepared) = self.add_secrets(&job, &mut launch).await {
             return self.unprepared(&job, unprepared).await;
         }
+        if let Err(error) = self.note_place(&job, place.as_ref()).await {
+            let reason = format!("cannot write the job directory: {error}");
+            return self.wait_in_time(&job, reason).await;
+        }
         match self.call_submit(&launch).await {
-            Ok(handle) => self.submitted(&job, handle).await,
+            Ok(handle) => self.submitted(&job, handle.or_at(place)).await,
             Err(SubmitError::Rejected(reason)) => self.give_up(&job, Cause::Rejected, reason).await,
-            Err(SubmitError::Transient(reason) | SubmitError::Ambiguous(reason)) => {
+            Err(SubmitError::Transient(reason)) => {
+                self.forget_place(&job).await;
                 self.wait_in_time(&job, reason).await
             }
+            Err(SubmitError::Ambiguous(reason)) => self.wait_in_time(&job, reason).await,
         }
     }
 
@@ -115,7 +132,7 @@ impl EngineLoop {
         }
     }
 
-    async fn submitted(&self, job: &Job, handle: Handle) -> Result<(), StoreError> {
+    pub(super) async fn submitted(&self, job: &Job, handle: Handle) -> Result<(), StoreError> {
         self.with_memory(job, super::memory::Remembered::clear_failures);
         let now = Timestamp::now();
         let submitted = self
@@ -130,7 +147,7 @@ impl EngineLoop {
         Ok(())
     }
 
-    async fn wait(&self, job: &Job, reason: String) -> Result<(), StoreError> {
+    pub(super) async fn wait(&self, job: &Job, reason: String) -> Result<(), StoreError> {
         let failures = self.with_memory(job, super::memory::Remembered::count_failure);
         let now = Timestamp::now();
         let reason = self.redact(job, reason).await;

@@ -12,7 +12,7 @@
 #   tests/engines/ray.sh stop        ends everything that it has started, jobs included
 #
 # TRAINHOOK_RAY_DIR is its folder, whose path must be short: Ray keeps sockets below it. TRAINHOOK_RAY_PORT is the first
-# of its ports; the Jobs API listens on the second.
+# of its ports; the Jobs API listens on the second. With RAY_AUTH_MODE=token the cluster takes none but RAY_AUTH_TOKEN.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -20,6 +20,9 @@ dir=${TRAINHOOK_RAY_DIR:-/tmp/trainhook-ray-$(id -u)}
 venv=${TRAINHOOK_RAY_VENV:-$top/target/ray-venv}
 port=${TRAINHOOK_RAY_PORT:-17910}
 address=http://127.0.0.1:$((port + 1))
+
+authorization=()
+if [ -n "${RAY_AUTH_TOKEN:-}" ]; then authorization=(-H "Authorization: Bearer $RAY_AUTH_TOKEN"); fi
 
 export RAY_USAGE_STATS_ENABLED=0 RAY_DISABLE_IMPORT_WARNING=1
 # What a job is not to have in its environment, Ray would give it.
@@ -68,11 +71,11 @@ begin() {
 
 answers() {
     # It is up only when the job manager and its agent are.
-    [ "$(curl -s -o /dev/null -m 2 -w '%{http_code}' "$address/api/jobs/")" = 200 ]
+    [ "$(curl -s "${authorization[@]}" -o /dev/null -m 2 -w '%{http_code}' "$address/api/jobs/")" = 200 ]
 }
 
 has_joined() {
-    [ "$(curl -s -m 2 "$address/nodes?view=summary" | grep -o '"state": "ALIVE"' | wc -l)" -ge 2 ]
+    [ "$(curl -s "${authorization[@]}" -m 2 "$address/nodes?view=summary" | grep -o '"state": "ALIVE"' | wc -l)" -ge 2 ]
 }
 
 until_true() {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::{AdminClient, Findings};
 use crate::{
     cli::{admin_client::CommandError, terminal::age},
-    config::{Config, Workspace, format_size},
+    config::{Config, ModelEntry, Workspace, format_size},
     disk,
-    executor::Registry,
+    executor::{Executor, Registry, Trial, trial_launch},
     job::ModelRunId,
     labelbox::{Class, Labelbox},
     outbound, server,
@@ -66,8 +66,35 @@ pub(super) async fn executors(config: &Config, registry: &Registry, findings: &m
             Ok(found) => found.map_err(|error| error.to_string()),
             Err(_) => Err("it does not answer in time".to_owned()),
         };
+        let answers = found.is_ok();
         findings.tell(&format!("executor {name}"), found);
+        if answers {
+            let models = config.models.iter().filter(|model| model.executor == name);
+            for model in models {
+                try_model(config, model, &*engine.executor, findings).await;
+            }
+        }
     }
+}
+
+/// Has the engine judge what a model's job would be, where it can without starting it.
+async fn try_model(
+    config: &Config,
+    model: &ModelEntry,
+    executor: &dyn Executor,
+    findings: &mut Findings,
+) {
+    let launch = trial_launch(config, model, executor);
+    let tried = tokio::time::timeout(PATIENCE, executor.try_launch(&launch)).await;
+    let what = format!("model {} on executor {}", model.slug, model.executor);
+    let found = match tried {
+        Ok(Ok(None)) => return,
+        Ok(Ok(Some(Trial::Doubtful(words)))) => return findings.warn(&format!("{what}: {words}")),
+        Ok(Ok(Some(Trial::Fine(words)))) => Ok(words),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("its engine does not answer in time".to_owned()),
+    };
+    findings.tell(&what, found);
 }
 
 pub(super) fn secrets(config: &Config, findings: &mut Findings) {

@@ -98,6 +98,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
         retention,
         workspaces: workspaces.into_iter().map(|found| found.value).collect(),
         executors: executors.clone(),
+        model_lines: models.iter().map(line_of).collect(),
         models: models.into_iter().map(|found| found.value).collect(),
         model_tables: model_tables.clone(),
     });
@@ -107,6 +108,10 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
         model_tables,
         mistakes,
     }
+}
+
+fn line_of(model: &Found<ModelEntry>) -> (String, usize) {
+    (model.value.slug.clone(), model.line)
 }
 
 /// Something read from a table, with the line of the table's head.

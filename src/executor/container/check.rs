@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    body::as_body,
+    body::{Plan, as_body},
     engine::Fault,
     mounts::{Mount, PROGRAM},
     settings::{Pull, Settings, User},
     stop, words,
 };
-use crate::{config::Supervisor, executor::QueryError};
+use crate::{
+    config::Supervisor,
+    executor::{Launch, QueryError},
+};
 
 /// The trial may take this long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,19 +37,10 @@ pub(super) async fn check(settings: &Settings) -> Result<String, QueryError> {
     let Some(image) = &settings.container.image else {
         return Ok(format!("{engine}; each model names its image"));
     };
-    match docker.inspect_image(image).await.map_err(Fault::from) {
-        Ok(_) => {}
-        Err(fault) if fault.is_absence() && settings.pull == Pull::Never => {
-            return Err(QueryError(format!(
-                "{engine} has no image {image}, and pull is \"never\""
-            )));
-        }
-        Err(fault) if fault.is_absence() => {
-            return Ok(format!(
-                "{engine}; image {image} will be fetched for the first job"
-            ));
-        }
-        Err(fault) => return Err(fault.into()),
+    if !has_image(&docker, settings, image).await? {
+        return Ok(format!(
+            "{engine}; image {image} will be fetched for the first job"
+        ));
     }
     let tried = tokio::time::timeout(PATIENCE, try_out(&docker, settings, image)).await;
     tried
@@ -55,6 +49,29 @@ pub(super) async fn check(settings: &Settings) -> Result<String, QueryError> {
         "{engine}; supervisors run in image {image}, as user {}",
         settings.user
     ))
+}
+
+/// Whether the engine has it; if not, it may be fetched.
+async fn has_image(docker: &Docker, settings: &Settings, image: &str) -> Result<bool, QueryError> {
+    match docker.inspect_image(image).await.map_err(Fault::from) {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.is_absence() && settings.pull == Pull::Never => Err(QueryError(
+            format!("the engine has no image {image}, and pull is \"never\""),
+        )),
+        Err(fault) if fault.is_absence() => Ok(false),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// What becomes of a model's launch as far as its image is concerned, in words.
+pub(super) async fn try_launch(settings: &Settings, launch: &Launch) -> Result<String, QueryError> {
+    let plan = Plan::new(settings, launch).map_err(QueryError)?;
+    let docker = settings.engine.connect().await?;
+    let image = plan.image;
+    Ok(match has_image(&docker, settings, &image).await? {
+        true => format!("image {image} is there"),
+        false => format!("image {image} will be fetched for the first job"),
+    })
 }
 
 async fn abilities(docker: &Docker, settings: &Settings) -> Result<(), QueryError> {

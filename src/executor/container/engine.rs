@@ -9,8 +9,10 @@ use std::{
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 
+use super::handle::ContainerHandle;
 use crate::{
     executor::{QueryError, SubmitError},
+    job::{Handle, Place},
     outbound,
 };
 
@@ -130,6 +132,27 @@ impl Engine {
             Self::Socket(_) => Err("is for a host, and a socket is given".to_owned()),
             Self::Tcp(host) | Self::Tls(host, _) => Ok(Self::Tls(host, certificates)),
         }
+    }
+
+    /// The engine, as handles know it.
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::Socket(path) => {
+                // Everywhere the one is a link to the other.
+                let rest = path.strip_prefix("/var");
+                let path = rest
+                    .filter(|rest| rest.starts_with("/run/"))
+                    .unwrap_or(path);
+                Place::at(format!("unix://{path}"))
+            }
+            Self::Tcp(host) | Self::Tls(host, _) => Place::at(format!("tcp://{host}")),
+        }
+    }
+
+    /// What is kept of an attempt, if this engine is the one that has it.
+    pub(super) fn own(&self, handle: &Handle) -> Result<ContainerHandle, QueryError> {
+        QueryError::of_place(handle, &self.place())?;
+        Ok(ContainerHandle::unpack(handle)?)
     }
 
     /// Whether its containers run under our own kernel: then a free lock means that nobody holds it.

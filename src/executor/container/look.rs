@@ -42,7 +42,8 @@ pub(super) async fn observe(
     settings: &Settings,
     handles: &[Handle],
 ) -> Vec<Result<Observation, QueryError>> {
-    let handles: Vec<_> = handles.iter().map(ContainerHandle::unpack).collect();
+    let unpack = |handle| settings.engine.own(handle);
+    let handles: Vec<_> = handles.iter().map(unpack).collect();
     let servers: BTreeSet<&str> = handles
         .iter()
         .flatten()
@@ -50,7 +51,11 @@ pub(super) async fn observe(
         .collect();
     let (docker, listed) = match list(&settings.engine, &servers).await {
         Ok(answer) => answer,
-        Err(fault) => return handles.iter().map(|_| Err(fault.clone().into())).collect(),
+        Err(fault) => {
+            let answer =
+                |handle: Result<_, QueryError>| Err(handle.err().unwrap_or(fault.clone().into()));
+            return handles.into_iter().map(answer).collect();
+        }
     };
     let looks = handles.into_iter().map(|handle| async {
         let handle = handle?;

@@ -28,11 +28,14 @@ use async_trait::async_trait;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
+use super::{
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, Trial,
+};
 use crate::{
     config::Table,
-    job::{Handle, Observation},
+    job::{Handle, Observation, Place},
 };
+use body::{Plan, as_body};
 use pull::Pulls;
 use settings::{Container, Settings};
 
@@ -102,8 +105,22 @@ impl Executor for ContainerExecutor {
         stop::cleanup(&self.settings.engine, handle).await
     }
 
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(Some(self.settings.engine.place()))
+    }
+
     fn check_model(&self, table: &mut Table) {
         Container::take_of_model(table, &self.settings.folder);
+    }
+
+    fn check_launch(&self, launch: &Launch) -> Result<(), String> {
+        let plan = Plan::new(&self.settings, launch)?;
+        as_body(plan.body).map(drop)
+    }
+
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        let words = check::try_launch(&self.settings, launch).await?;
+        Ok(Some(Trial::Fine(words)))
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

@@ -33,7 +33,7 @@ pub(super) async fn cancel(
     handle: &Handle,
     grace: Duration,
 ) -> Result<CancelOutcome, QueryError> {
-    let handle = ContainerHandle::unpack(handle)?;
+    let handle = engine.own(handle)?;
     let docker = engine.connect().await?;
     match status(&docker, &handle).await? {
         None | Some(Status::EXITED | Status::DEAD) => return Ok(CancelOutcome::AlreadyEnded),
@@ -91,7 +91,7 @@ async fn stop(mut docker: Docker, container: &str, grace: Duration) -> Result<()
 
 /// Ends and removes the container, if it is ours.
 pub(super) async fn cleanup(engine: &Engine, handle: &Handle) -> Result<(), QueryError> {
-    let handle = ContainerHandle::unpack(handle)?;
+    let handle = engine.own(handle)?;
     let docker = engine.connect().await?;
     match status(&docker, &handle).await? {
         None => Ok(()),
@@ -135,7 +135,7 @@ async fn remove(docker: &Docker, container: &str) -> Result<(), Fault> {
 
 /// The last lines of what a supervisor has said, and what they mean.
 pub(super) async fn last_words(engine: &Engine, handle: &Handle) -> Option<String> {
-    let handle = ContainerHandle::unpack(handle).ok()?;
+    let handle = engine.own(handle).ok()?;
     let docker = engine.connect().await.ok()?;
     let text = log(&docker, &handle.container).await;
     // The last line is what people are shown.

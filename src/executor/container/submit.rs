@@ -36,13 +36,16 @@ impl ContainerExecutor {
         }
         let (docker, container) = match made {
             Ok(made) => made,
-            Err(Unmade::Begun(handle)) => return Ok(handle),
+            Err(Unmade::Begun(handle)) => {
+                self.hand_over(launch, &plan).await?;
+                return Ok(handle.at(self.settings.engine.place()));
+            }
             Err(Unmade::NoImage(why)) => return Err(SubmitError::Transient(why)),
             Err(Unmade::Failed(error)) => return Err(error),
         };
         self.hand_over(launch, &plan).await?;
         start(&docker, &container, launch).await?;
-        pack(container, launch)
+        Ok(pack(container, launch)?.at(self.settings.engine.place()))
     }
 
     /// Makes the container, or finds the one that an earlier submit has made.
@@ -116,7 +119,16 @@ impl ContainerExecutor {
     pub(super) async fn look_up(&self, launch: &Launch) -> Result<Found, QueryError> {
         let docker = self.settings.engine.connect().await?;
         match existing(&docker, launch).await {
-            Ok(Existing::Begun(handle)) => Ok(Found::Attempts(vec![handle])),
+            Ok(Existing::Begun(handle)) => {
+                // It may not have won its claim yet, and whoever looks has written the request anew.
+                let handed = match self.plan_of(launch).await {
+                    Ok(plan) => self.hand_over(launch, &plan).await,
+                    Err(why) => Err(SubmitError::Rejected(why)),
+                };
+                handed.map_err(|error| QueryError(error.to_string()))?;
+                let handle = handle.at(self.settings.engine.place());
+                Ok(Found::Attempts(vec![handle]))
+            }
             Ok(Existing::Created(container)) => {
                 // Not by force: if it was started meanwhile it stays, and is found the next time.
                 match docker

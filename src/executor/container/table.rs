@@ -11,7 +11,10 @@ use super::{
     pull::Registry,
     settings::{Pull, User},
 };
-use crate::config::{SecretRef, Table};
+use crate::{
+    config::{SecretRef, Table},
+    executor::own_variable,
+};
 
 /// Keys of a container that make it an attempt of ours.
 const OURS: [&str; 5] = ["Entrypoint", "Cmd", "Labels", "User", "OpenStdin"];
@@ -145,6 +148,9 @@ pub(super) fn env(table: &mut Table) -> BTreeMap<String, String> {
     let names: Vec<String> = inner.keys().map(str::to_owned).collect();
     let env = names.into_iter().filter_map(|name| {
         let value = inner.string(&name)?;
+        if let Some(text) = own_variable(&name) {
+            inner.mistake(&name, text);
+        }
         Some((name, value))
     });
     let env = env.collect();
@@ -169,8 +175,17 @@ pub(super) fn extra(table: &mut Table) -> Map<String, Value> {
             "extra",
             format!("{key} is not to be changed: the container would not be ours any more"),
         );
+    } else if let Some(text) = variables_of(&extra).find_map(own_variable) {
+        table.mistake("extra", format!("a variable of its Env {text}"));
     } else if let Err(why) = as_body(Value::Object(extra.clone())) {
         table.mistake("extra", why);
     }
     extra
+}
+
+/// The names in `Env`, whose entries are `NAME=value`.
+fn variables_of(extra: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let entries = extra.get("Env").and_then(Value::as_array);
+    let texts = entries.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(|text| text.split('=').next().unwrap_or_default())
 }

@@ -3,17 +3,24 @@
 use std::{
     error::Error as _,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Client, Config, Error,
+    Api, Client, Config, Error,
+    client::AuthError,
     config::{KubeConfigOptions, Kubeconfig},
     core::Status,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use crate::executor::{QueryError, SubmitError};
+use super::plugin;
+use crate::{
+    executor::{QueryError, SubmitError},
+    job::{Handle, Place},
+};
 
 /// A connection is there within this, or it is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,13 +31,23 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// A client is made anew after this: credentials and addresses in files may have changed.
 const RENEWAL: Duration = Duration::from_secs(600);
 
+/// When there is no way to the cluster, it is looked for no sooner than after this: a plugin may be slow to fail.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Where the cluster is, and as whom it is spoken to.
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) kubeconfig: Option<PathBuf>,
     pub(super) context: Option<String>,
     pub(super) namespace: Option<String>,
-    current: Mutex<Option<(Instant, Cluster)>>,
+    current: Mutex<Option<Current>>,
+}
+
+/// What came of looking for the cluster, and until when that holds.
+#[derive(Debug)]
+struct Current {
+    until: Instant,
+    found: Result<Cluster, Fault>,
 }
 
 /// A client, and the namespace that is ours.
@@ -39,7 +56,12 @@ pub(super) struct Cluster {
     pub(super) client: Client,
     pub(super) namespace: String,
     pub(super) address: String,
+    /// The uid of a namespace that lives as long as its cluster; none where it may not be read.
+    id: Arc<OnceCell<Option<String>>>,
 }
+
+/// Every cluster has it, and nobody makes it anew.
+const OLDEST_NAMESPACE: &str = "kube-system";
 
 /// Why a question has no good answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -56,6 +78,9 @@ pub(super) enum Fault {
     /// It was asked, and the answer is not known.
     #[error("the answer of the cluster's API was lost: {0}")]
     Lost(String),
+    /// It was not asked: another cluster has the attempt.
+    #[error("{0}")]
+    Elsewhere(String),
 }
 
 impl Access {
@@ -76,14 +101,22 @@ impl Access {
     /// The cluster; nothing is asked of it yet.
     pub(super) async fn cluster(&self) -> Result<Cluster, Fault> {
         let mut current = self.current.lock().await;
-        if let Some((made_at, cluster)) = &*current
-            && made_at.elapsed() < RENEWAL
+        if let Some(Current { until, found }) = &*current
+            && Instant::now() < *until
         {
-            return Ok(cluster.clone());
+            return found.clone();
         }
-        let cluster = self.connect().await?;
-        *current = Some((Instant::now(), cluster.clone()));
-        Ok(cluster)
+        let (found, lasts) = match self.connect().await {
+            Ok((cluster, expiry)) => (Ok(cluster), expiry),
+            Err(fault) => (Err(fault), Some(Instant::now() + PAUSE)),
+        };
+        let renewal = Instant::now() + RENEWAL;
+        let until = lasts.map_or(renewal, |lasts| lasts.min(renewal));
+        *current = Some(Current {
+            until,
+            found: found.clone(),
+        });
+        found
     }
 
     /// Has the next question read the credentials again, where this fault may come from them.
@@ -94,9 +127,12 @@ impl Access {
         fault
     }
 
-    async fn connect(&self) -> Result<Cluster, Fault> {
+    /// A client, and until when its credentials hold, if they say so.
+    async fn connect(&self) -> Result<(Cluster, Option<Instant>), Fault> {
         crate::outbound::provide_tls();
         let mut config = self.config().await.map_err(Fault::NoAccess)?;
+        let expiry = plugin::resolve(&mut config.auth_info).await;
+        let expiry = expiry.map_err(Fault::NoAccess)?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(REQUEST_TIMEOUT);
         config.reset_reader_on_write = true;
@@ -106,13 +142,17 @@ impl Access {
         let namespace = self.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let address = config.cluster_url.to_string();
-        let client =
-            Client::try_from(config).map_err(|error| Fault::NoAccess(innermost(&error)))?;
-        Ok(Cluster {
+        // It reads files, and may run what else a kubeconfig names.
+        let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
+        let made = made.map_err(|error| Fault::NoAccess(error.to_string()))?;
+        let client = made.map_err(Fault::from)?;
+        let cluster = Cluster {
             client,
             namespace,
             address,
-        })
+            id: Arc::default(),
+        };
+        Ok((cluster, expiry))
     }
 
     /// The file that is named, else as every client finds its way: `KUBECONFIG`, `~/.kube/config`, the pod's own account.
@@ -140,6 +180,61 @@ impl Access {
     }
 }
 
+impl Cluster {
+    pub(super) fn with_namespace(self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self
+        }
+    }
+
+    /// The cluster, as handles know it. It is asked once who it is.
+    pub(super) async fn place(&self) -> Result<Place, Fault> {
+        let id = self.id.get_or_try_init(|| self.ask_id()).await?;
+        Ok(Place {
+            id: id.clone(),
+            ..self.place_by_address()
+        })
+    }
+
+    fn place_by_address(&self) -> Place {
+        Place {
+            part: Some(format!("namespace {}", self.namespace)),
+            ..Place::at(self.address.trim_end_matches('/'))
+        }
+    }
+
+    /// The same where it cannot be asked.
+    pub(super) async fn place_as_known(&self) -> Place {
+        let known = self.place().await;
+        known.unwrap_or_else(|_| self.place_by_address())
+    }
+
+    async fn ask_id(&self) -> Result<Option<String>, Fault> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        match ask(namespaces.get(OLDEST_NAMESPACE)).await {
+            Ok(namespace) => Ok(namespace.metadata.uid),
+            // Our credentials may be old ones.
+            Err(fault) if fault.code() == Some(401) => Err(fault),
+            // Few accounts may.
+            Err(Fault::Refused(status)) if status.code < 500 => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// # Errors
+    /// When another cluster has the attempt.
+    pub(super) async fn has(&self, handle: &Handle) -> Result<(), Fault> {
+        if handle.place.is_none() {
+            return Ok(());
+        }
+        let here = self.place().await?;
+        handle
+            .unseen_from(&here)
+            .map_or(Ok(()), |why| Err(Fault::Elsewhere(why)))
+    }
+}
+
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (address, namespace) = (&self.address, &self.namespace);
@@ -161,7 +256,9 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Api(status) => Self::Refused(status),
-            Error::Auth(error) => Self::NoAccess(innermost(&error)),
+            error if is_of_credentials(&error) => {
+                Self::NoAccess("the kubeconfig's credentials cannot be had".to_owned())
+            }
             other if is_of_connecting(&other) => Self::Away(innermost(&other)),
             other => Self::Lost(innermost(&other)),
         }
@@ -179,7 +276,7 @@ impl Fault {
     pub(super) fn of_submit(self) -> SubmitError {
         let text = self.to_string();
         match &self {
-            Self::NoAccess(_) | Self::Away(_) => SubmitError::Transient(text),
+            Self::NoAccess(_) | Self::Away(_) | Self::Elsewhere(_) => SubmitError::Transient(text),
             Self::Lost(_) => SubmitError::Ambiguous(text),
             Self::Refused(status) => match status.code {
                 // A quota frees itself, and a namespace that ends may be made anew.
@@ -233,6 +330,18 @@ fn is_the_apis_own(status: &Status) -> bool {
         status.reason.as_str(),
         "Invalid" | "BadRequest" | "RequestEntityTooLarge"
     )
+}
+
+/// Whoever tells credentials may tell them in its errors, too.
+fn is_of_credentials(error: &Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = source {
+        if inner.is::<AuthError>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 fn is_of_connecting(error: &Error) -> bool {

@@ -9,9 +9,10 @@ use kube::{Api, api::PostParams};
 use super::{
     KubernetesExecutor,
     access::{Cluster, Fault, ask},
+    manifest::Manifests,
     settings::Supervisor,
 };
-use crate::executor::QueryError;
+use crate::executor::{Launch, QueryError};
 
 /// What our account must be allowed: verb, group, resource, subresource.
 const NEEDED: [(&str, &str, &str, &str); 11] = [
@@ -65,6 +66,20 @@ impl KubernetesExecutor {
             self.image(),
             self.program_words()
         ))
+    }
+
+    /// Has the API judge the Job of a launch without making it.
+    pub(super) async fn try_out(&self, launch: &Launch) -> Result<String, QueryError> {
+        let manifests = Manifests::new(&self.settings, None, launch).map_err(QueryError)?;
+        let cluster = self.cluster().await?;
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        match ask(cluster.jobs().create(&params, &manifests.job)).await {
+            Ok(_) => Ok("the API would take its Job".to_owned()),
+            Err(fault) => Err(self.settings.access.noted(fault).await.into()),
+        }
     }
 
     fn image(&self) -> String {

@@ -30,7 +30,9 @@ pub(super) fn lost(given: &Value, understood: &Value) -> Option<String> {
     };
     match (given, understood) {
         (Value::Object(given), Value::Object(understood)) => {
-            let mut fields = given.iter().filter(|(_, value)| !is_blank(value));
+            // An empty table may say much, as emptyDir does.
+            let is_said = |value: &Value| value.is_object() || !is_blank(value);
+            let mut fields = given.iter().filter(|(_, value)| is_said(value));
             fields.find_map(|(key, value)| match understood.get(key) {
                 None => Some(key.clone()),
                 Some(inner) => deeper(key.clone(), value, inner),

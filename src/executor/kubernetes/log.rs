@@ -9,7 +9,6 @@ use kube::{
 use super::{
     KubernetesExecutor,
     access::{Cluster, ask},
-    handle::JobHandle,
     pod::{BRINGER, CONTAINER},
     stop::own_pods,
     words::shown,
@@ -26,8 +25,7 @@ const EVENTS: u32 = 50;
 impl KubernetesExecutor {
     /// Warnings first; the last line is what people are shown.
     pub(super) async fn last_words(&self, handle: &Handle) -> Option<String> {
-        let handle = JobHandle::unpack(handle).ok()?;
-        let cluster = self.cluster_at(&handle.namespace).await.ok()?;
+        let (cluster, handle) = self.cluster_of(handle).await.ok()?;
         let mut lines = Vec::new();
         let job = ask(cluster.jobs().get_opt(&handle.launch))
             .await

@@ -46,8 +46,8 @@ struct Listed {
 impl KubernetesExecutor {
     /// One answer for each handle.
     pub(super) async fn look(&self, handles: &[Handle]) -> Vec<Result<Observation, QueryError>> {
-        let handles: Vec<_> = handles.iter().map(JobHandle::unpack).collect();
-        let places: BTreeSet<(String, String)> = handles
+        let unpacked: Vec<_> = handles.iter().map(JobHandle::unpack).collect();
+        let places: BTreeSet<(String, String)> = unpacked
             .iter()
             .flatten()
             .map(|handle| (handle.namespace.clone(), handle.server.clone()))
@@ -57,13 +57,16 @@ impl KubernetesExecutor {
             let answer = self.list(&namespace, &server).await;
             listed.insert((namespace, server), answer);
         }
-        let looks = handles.into_iter().map(|handle| {
+        let looks = unpacked.into_iter().zip(handles).map(|(unpacked, handle)| {
             let listed = &listed;
             async move {
-                let handle = handle?;
-                let place = (handle.namespace.clone(), handle.server.clone());
+                let own = unpacked?;
+                let place = (own.namespace.clone(), own.server.clone());
                 match listed.get(&place) {
-                    Some(Ok(listed)) => Ok(closer(listed, &handle).await?),
+                    Some(Ok(listed)) => {
+                        listed.cluster.has(handle).await?;
+                        Ok(closer(listed, &own).await?)
+                    }
                     Some(Err(fault)) => Err(fault.clone().into()),
                     None => Err(QueryError("it was not asked for".to_owned())),
                 }

@@ -13,7 +13,9 @@ mod log;
 mod look;
 mod manifest;
 mod merge;
+mod names;
 mod phase;
+mod plugin;
 mod pod;
 mod settings;
 mod stop;
@@ -29,10 +31,12 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError};
+use super::{
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, Trial,
+};
 use crate::{
     config::Table,
-    job::{Handle, LaunchId, Observation},
+    job::{Handle, LaunchId, Observation, Place},
 };
 use access::{Cluster, Fault};
 use handle::JobHandle;
@@ -60,16 +64,22 @@ impl KubernetesExecutor {
         self.settings.access.cluster().await
     }
 
-    /// The cluster, with the namespace of an earlier one.
+    /// The cluster that has this attempt, with the namespace of its Job.
+    async fn cluster_of(&self, handle: &Handle) -> Result<(Cluster, JobHandle), QueryError> {
+        let own = JobHandle::unpack(handle)?;
+        let cluster = self.cluster_at(&own.namespace).await?;
+        match cluster.has(handle).await {
+            Ok(()) => Ok((cluster, own)),
+            Err(fault) => Err(self.settings.access.noted(fault).await.into()),
+        }
+    }
+
     async fn cluster_at(&self, namespace: &str) -> Result<Cluster, Fault> {
         let cluster = self.cluster().await?;
         if namespace.is_empty() {
             return Ok(cluster);
         }
-        Ok(Cluster {
-            namespace: namespace.to_owned(),
-            ..cluster
-        })
+        Ok(cluster.with_namespace(namespace))
     }
 }
 
@@ -113,8 +123,21 @@ impl Executor for KubernetesExecutor {
             .ok()
     }
 
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(Some(self.cluster().await?.place_as_known().await))
+    }
+
     fn check_model(&self, table: &mut Table) {
         Pod::take_of_model(table);
+    }
+
+    fn check_launch(&self, launch: &Launch) -> Result<(), String> {
+        Manifests::new(&self.settings, None, launch).map(drop)
+    }
+
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        let words = self.try_out(launch).await?;
+        Ok(Some(Trial::Fine(words)))
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

@@ -41,6 +41,9 @@ impl Maker<'_> {
         merge(&mut spec, self.pod.raw.clone());
         // Last, since it must be as it is whatever the settings say.
         spec.insert("restartPolicy".to_owned(), json!("Never"));
+        if let Some(wrong) = wrong_mount(&spec) {
+            return Err(wrong);
+        }
         if self.settings.shares_files && !reaches(&spec, &self.launch.attempt_dir) {
             return Err(format!(
                 "shared_files = true, and no volume is mounted over {}: name one in volumes and mounts, at jobs_dir's own path",
@@ -191,17 +194,34 @@ fn volume(name: &str, mut source: Map<String, Value>) -> Value {
     Value::Object(source)
 }
 
+/// What the API would refuse: a volume that is not there, or two in one place.
+fn wrong_mount(spec: &Map<String, Value>) -> Option<String> {
+    let volumes: Vec<&str> = listed(spec.get("volumes"), "name").collect();
+    let mounts = training(spec).and_then(|container| container.get("volumeMounts"));
+    let missing = listed(mounts, "name").find(|name| !volumes.contains(name));
+    if let Some(name) = missing {
+        return Some(format!(
+            "mounts name a volume {name:?} that volumes do not have"
+        ));
+    }
+    let mut paths: Vec<&str> = listed(mounts, "mountPath").collect();
+    paths.sort_unstable();
+    let twice = paths.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some(format!("two volumes are mounted at {}", twice[0]))
+}
+
+fn listed<'a>(list: Option<&'a Value>, key: &'a str) -> impl Iterator<Item = &'a str> {
+    let entries = list.and_then(Value::as_array).into_iter().flatten();
+    entries.filter_map(move |entry| entry.get(key)?.as_str())
+}
+
+fn training(spec: &Map<String, Value>) -> Option<&Value> {
+    let mut containers = spec.get("containers")?.as_array()?.iter();
+    containers.find(|one| one.get("name") == Some(&json!(CONTAINER)))
+}
+
 /// Whether a volume is mounted over the folder.
 fn reaches(spec: &Map<String, Value>, folder: &Path) -> bool {
-    let containers = spec.get("containers").and_then(Value::as_array);
-    let ours = containers
-        .into_iter()
-        .flatten()
-        .find(|one| one.get("name") == Some(&json!(CONTAINER)));
-    let mounts = ours.and_then(|one| one.get("volumeMounts")?.as_array());
-    let mut paths = mounts
-        .into_iter()
-        .flatten()
-        .filter_map(|mount| mount.get("mountPath")?.as_str());
-    paths.any(|path| folder.starts_with(path))
+    let mounts = training(spec).and_then(|container| container.get("volumeMounts"));
+    listed(mounts, "mountPath").any(|path| folder.starts_with(path))
 }

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{access::Access, merge::merge, table};
-use crate::config::Table;
+use super::{access::Access, merge::merge, names, table};
+use crate::{config::Table, executor::own_variable};
 
 /// What device plugins of NVIDIA offer.
 const GPU_RESOURCE: &str = "nvidia.com/gpu";
@@ -124,18 +124,18 @@ impl Pod {
             image_pull_policy: table::pull_policy(table),
             image_pull_secrets: table.strings("image_pull_secrets").unwrap_or_default(),
             service_account: table::name(table, "service_account"),
-            node_selector: table::texts(table, "node_selector"),
+            node_selector: table::texts(table, "node_selector", names::label),
             tolerations: table::tolerations(table),
             queue: table::name(table, "queue"),
             priority_class: table::name(table, "priority_class"),
             runtime_class: table::name(table, "runtime_class"),
             gpu_resource: table.string("gpu_resource"),
             shm_size: table.size("shm_size"),
-            volumes: table::object(table, "volumes").unwrap_or_default(),
+            volumes: table::volumes(table),
             mounts: table::mounts(table),
-            env: table::texts(table, "env"),
-            labels: table::texts(table, "labels"),
-            annotations: table::texts(table, "annotations"),
+            env: table::texts(table, "env", |name, _| own_variable(name)),
+            labels: table::texts(table, "labels", names::label),
+            annotations: table::texts(table, "annotations", names::annotation),
             raw: table::raw_pod(table),
             workdir: None,
         }

@@ -32,8 +32,7 @@ impl KubernetesExecutor {
         handle: &Handle,
         grace: Duration,
     ) -> Result<CancelOutcome, QueryError> {
-        let handle = JobHandle::unpack(handle)?;
-        let cluster = self.cluster_at(&handle.namespace).await?;
+        let (cluster, handle) = self.cluster_of(handle).await?;
         let Some(job) = own_job(&cluster, &handle).await? else {
             return Ok(CancelOutcome::AlreadyEnded);
         };
@@ -59,8 +58,7 @@ impl KubernetesExecutor {
 
     /// Ends and removes all that is the attempt's, and says so only when it is gone.
     pub(super) async fn remove(&self, handle: &Handle) -> Result<(), QueryError> {
-        let handle = JobHandle::unpack(handle)?;
-        let cluster = self.cluster_at(&handle.namespace).await?;
+        let (cluster, handle) = self.cluster_of(handle).await?;
         if let Some(job) = own_job(&cluster, &handle).await? {
             // The Job stays until its pods are gone.
             remove(&cluster, &job, &DeleteParams::foreground()).await?;

@@ -25,6 +25,14 @@ impl KubernetesExecutor {
         let manifests = manifests.map_err(SubmitError::Rejected)?;
         name_workdir(launch, manifests.workdir.clone()).await?;
         let cluster = self.cluster().await.map_err(Fault::of_submit)?;
+        let place = match cluster.place().await {
+            Ok(place) => place,
+            // Nothing was asked of it that matters.
+            Err(fault) => {
+                let fault = self.settings.access.noted(fault).await;
+                return Err(SubmitError::Transient(fault.to_string()));
+            }
+        };
         if let Some(secret) = &manifests.secret {
             keep_secret(&cluster, secret, launch).await?;
         }
@@ -33,7 +41,7 @@ impl KubernetesExecutor {
                 if manifests.secret.is_some() {
                     bind_secret(&cluster, &job).await;
                 }
-                pack(&cluster, &job, launch)
+                Ok(pack(&cluster, &job, launch)?.at(place))
             }
             Err(error) => {
                 if matches!(error, SubmitError::Rejected(_)) {
@@ -73,6 +81,7 @@ impl KubernetesExecutor {
 
     pub(super) async fn look_up(&self, launch: &Launch) -> Result<Found, QueryError> {
         let cluster = self.cluster().await?;
+        let place = cluster.place().await;
         let found = ask(cluster.jobs().get_opt(&launch.id.to_string())).await;
         let found = match found {
             Ok(found) => found,
@@ -83,6 +92,11 @@ impl KubernetesExecutor {
             Some(job) if is_ours(job.labels(), launch) => {
                 let handle = pack(&cluster, &job, launch);
                 let handle = handle.map_err(|error| QueryError(error.to_string()))?;
+                let handle = handle.at(place?);
+                // It may not have won its claim yet, and whoever looks has written the request anew.
+                let manifests = Manifests::new(&self.settings, None, launch).map_err(QueryError)?;
+                let named = name_workdir(launch, manifests.workdir).await;
+                named.map_err(|error| QueryError(error.to_string()))?;
                 Ok(Found::Attempts(vec![handle]))
             }
             Some(_) => Err(QueryError(format!(

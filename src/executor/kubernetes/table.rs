@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value, json};
 
-use super::{fields::lost, pod::CONTAINER, settings::Supervisor};
-use crate::config::{self, Table};
+use super::{fields::lost, names, pod::CONTAINER, settings::Supervisor};
+use crate::{
+    config::{self, Table},
+    executor::own_variable,
+};
 
 /// Fields of a pod that make it an attempt of ours.
 const OURS_OF_POD: [&str; 1] = ["restartPolicy"];
@@ -78,14 +81,21 @@ pub(super) fn name(table: &mut Table, key: &str) -> Option<String> {
     Some(name)
 }
 
-/// A table of texts.
-pub(super) fn texts(table: &mut Table, key: &str) -> BTreeMap<String, String> {
+/// A table of texts, of which `wrong` says what is not right: given name and value.
+pub(super) fn texts(
+    table: &mut Table,
+    key: &str,
+    wrong: impl Fn(&str, &str) -> Option<String>,
+) -> BTreeMap<String, String> {
     let Some(mut inner) = table.table(key) else {
         return BTreeMap::new();
     };
     let names: Vec<String> = inner.keys().map(str::to_owned).collect();
     let texts = names.into_iter().filter_map(|name| {
         let value = inner.string(&name)?;
+        if let Some(text) = wrong(&name, &value) {
+            inner.mistake(&name, text);
+        }
         Some((name, value))
     });
     let texts = texts.collect();
@@ -101,6 +111,30 @@ pub(super) fn object(table: &mut Table, key: &str) -> Option<Map<String, Value>>
         return None;
     };
     Some(object)
+}
+
+/// Sources by the volumes' names, as the API has them.
+pub(super) fn volumes(table: &mut Table) -> Map<String, Value> {
+    let volumes = object(table, "volumes").unwrap_or_default();
+    for (name, source) in &volumes {
+        if !names::is_volume(name) {
+            let text = format!("{name:?} is no name of a volume: small letters, digits and \"-\"");
+            table.mistake("volumes", text);
+        } else if source.as_object().is_none_or(|source| source.len() != 1) {
+            let text = format!(
+                "{name} must say where it comes from, and no more: {{ persistentVolumeClaim = {{ claimName = \"{name}\" }} }}"
+            );
+            table.mistake("volumes", text);
+        }
+    }
+    let with_name = |(name, source): (&String, &Value)| {
+        let mut volume = source.as_object().cloned().unwrap_or_default();
+        volume.insert("name".to_owned(), json!(name));
+        Value::Object(volume)
+    };
+    let list: Vec<Value> = volumes.iter().map(with_name).collect();
+    understood(table, "volumes", json!({"volumes": list}));
+    volumes
 }
 
 pub(super) fn tolerations(table: &mut Table) -> Vec<Value> {
@@ -179,6 +213,9 @@ pub(super) fn raw_pod(table: &mut Table) -> Map<String, Value> {
             format!("{key} is not to be changed: the pod would not be ours any more"),
         );
     }
+    if let Some(text) = variables_of(container).find_map(own_variable) {
+        table.mistake("pod", format!("a variable of its container {text}"));
+    }
     understood(table, "pod", Value::Object(raw.clone()));
     raw
 }
@@ -197,4 +234,10 @@ fn understood(table: &mut Table, key: &str, mut spec: Value) {
     if let Some(complaint) = complaint {
         table.mistake(key, complaint);
     }
+}
+
+fn variables_of(container: Option<&Value>) -> impl Iterator<Item = &str> {
+    let variables = container.and_then(|container| container.get("env")?.as_array());
+    let names = variables.into_iter().flatten();
+    names.filter_map(|variable| variable.get("name")?.as_str())
 }

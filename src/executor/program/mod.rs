@@ -286,6 +286,7 @@ fn pack(launch_id: LaunchId, handle: Value) -> Handle {
         launch_id,
         version: HANDLE_VERSION,
         data: handle,
+        place: None,
     }
 }
 

@@ -5,9 +5,11 @@ use std::{error::Error as _, time::Duration};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header::CONTENT_LENGTH};
 use serde_json::Value;
 
+use super::handle::RayHandle;
 use crate::{
     config::SecretRef,
     executor::{QueryError, SubmitError},
+    job::{Handle, Place},
     outbound,
 };
 
@@ -73,6 +75,17 @@ impl Api {
             token,
             timeout,
         })
+    }
+
+    /// The cluster, as handles know it.
+    pub(super) fn place(&self) -> Place {
+        Place::at(self.address.clone())
+    }
+
+    /// What is kept of an attempt, if this cluster is the one that has it.
+    pub(super) fn own(&self, handle: &Handle) -> Result<RayHandle, QueryError> {
+        QueryError::of_place(handle, &self.place())?;
+        Ok(RayHandle::unpack(handle)?)
     }
 
     pub(super) fn url(&self, path: &str) -> String {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{RayExecutor, api::Fault};
-use crate::executor::QueryError;
+use super::{RayExecutor, api::Fault, nodes};
+use crate::executor::{Launch, QueryError, Trial};
 
 /// Bytes read of what the cluster says of itself.
 const LIMIT: usize = 16 * 1024 * 1024;
@@ -29,6 +29,17 @@ impl RayExecutor {
         let status = self.ask("cluster_status").await.unwrap_or_default();
         let has = self.program_is_there().await?;
         Ok(format!("Ray {version}{}{has}", resources(&status)))
+    }
+
+    /// Whether some node has what a launch asks for. More may come, so to have none is no mistake.
+    pub(super) async fn try_out(&self, launch: &Launch) -> Result<Trial, QueryError> {
+        let submission = self.settings.submission(launch, None);
+        let submission = submission.map_err(|error| QueryError(error.to_string()))?;
+        let largest = nodes::ask(&self.api).await?;
+        Ok(match largest.lacks(&submission.needs) {
+            Some(lack) => Trial::Doubtful(format!("it asks for {lack}")),
+            None => Trial::Fine("a node has what it asks for, as far as Ray tells".to_owned()),
+        })
     }
 
     async fn ask(&self, path: &str) -> Result<Value, Fault> {

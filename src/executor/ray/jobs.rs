@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     api::{Api, Fault},
     handle::RayHandle,
+    nodes::Nodes,
     states,
 };
 use crate::{
@@ -105,18 +106,36 @@ fn not_understood(error: &serde_json::Error) -> Fault {
 pub(super) struct Lookout {
     /// Others have filled the list with more than we read.
     list_is_too_long: AtomicBool,
+    nodes: Nodes,
 }
 
 impl Lookout {
-    /// One answer for each handle.
+    /// One answer for each handle. What waits for more than any node has says so.
     pub(super) async fn observe(
         &self,
         api: &Api,
         handles: &[Handle],
     ) -> Vec<Result<Observation, QueryError>> {
+        let mut seen = self.look(api, handles).await;
+        for (handle, seen) in handles.iter().zip(&mut seen) {
+            let Ok(seen) = seen else { continue };
+            let Ok(RayHandle { needs, .. }) = RayHandle::unpack(handle) else {
+                continue;
+            };
+            if seen.phase != Phase::Queued || needs.is_empty() {
+                continue;
+            }
+            if let Some(lack) = self.nodes.largest(api).await.lacks(&needs) {
+                seen.reason = Some(format!("waits in Ray's queue for {lack}"));
+            }
+        }
+        seen
+    }
+
+    async fn look(&self, api: &Api, handles: &[Handle]) -> Vec<Result<Observation, QueryError>> {
         if handles.len() > FEW && !self.list_is_too_long.load(Ordering::Relaxed) {
             match api.list().await {
-                Ok(listed) => return from_list(&listed, handles),
+                Ok(listed) => return from_list(api, &listed, handles),
                 Err(Fault::TooLong(_)) => self.list_is_too_long.store(true, Ordering::Relaxed),
                 Err(fault) => return handles.iter().map(|_| Err(fault.clone().into())).collect(),
             }
@@ -131,18 +150,19 @@ impl Lookout {
 }
 
 fn from_list(
+    api: &Api,
     listed: &HashMap<String, RayJob>,
     handles: &[Handle],
 ) -> Vec<Result<Observation, QueryError>> {
     let look = |handle: &Handle| {
-        let unpacked = RayHandle::unpack(handle)?;
+        let unpacked = api.own(handle)?;
         Ok(seen(listed.get(&handle.launch_id.to_string()), &unpacked))
     };
     handles.iter().map(look).collect()
 }
 
 async fn one_by_one(api: &Api, handle: &Handle) -> Result<Observation, QueryError> {
-    let unpacked = RayHandle::unpack(handle)?;
+    let unpacked = api.own(handle)?;
     let job = api.job(handle.launch_id).await?;
     Ok(seen(job.as_ref(), &unpacked))
 }

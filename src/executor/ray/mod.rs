@@ -8,6 +8,7 @@ mod api;
 mod check;
 mod handle;
 mod jobs;
+mod nodes;
 mod package;
 mod settings;
 mod states;
@@ -25,11 +26,12 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::{
-    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, shell,
+    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, Trial,
+    shell,
 };
 use crate::{
     config::{Supervisor, Table},
-    job::{Handle, LaunchId, Observation},
+    job::{Handle, LaunchId, Observation, Place},
 };
 use api::Api;
 use handle::RayHandle;
@@ -101,8 +103,21 @@ impl Executor for RayExecutor {
             .ok()
     }
 
+    async fn place(&self) -> Result<Option<Place>, QueryError> {
+        Ok(Some(self.api.place()))
+    }
+
     fn check_model(&self, table: &mut Table) {
         let _checked = Options::take(table);
+    }
+
+    fn check_launch(&self, launch: &Launch) -> Result<(), String> {
+        let submission = self.settings.submission(launch, None);
+        submission.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn try_launch(&self, launch: &Launch) -> Result<Option<Trial>, QueryError> {
+        self.try_out(launch).await.map(Some)
     }
 
     async fn plan(&self, launch: &Launch) -> Result<String, SubmitError> {

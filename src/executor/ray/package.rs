@@ -20,7 +20,7 @@ use flate2::{Compression, Crc, write::DeflateEncoder};
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 
-/// The upload may take this long.
+/// The upload may take this long, with the wait for others'.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Characters of the program's sum in its names.
@@ -68,13 +68,38 @@ impl Packages {
     /// When its file cannot be read, or Ray does not take it.
     pub(super) async fn provide(&self, api: &Api, path: &Path) -> Result<Sent, SubmitError> {
         let sent = self.name(path).await?;
-        let _turn = self.uploading.lock().await;
         let target = format!("packages/{}", sent.address.replacen("://", "/", 1));
-        match api.get(&target, ANSWER_LIMIT).await {
-            Ok(_) => return Ok(sent),
-            Err(fault) if fault.is_absence() => {}
-            Err(fault) => return Err(SubmitError::Transient(fault.to_string())),
+        if !has(api, &target).await? {
+            let brought =
+                tokio::time::timeout(UPLOAD_TIMEOUT, self.bring(api, path, &sent, &target));
+            let late = || {
+                Err(SubmitError::Transient(
+                    "this program is not uploaded in time".to_owned(),
+                ))
+            };
+            brought.await.unwrap_or_else(|_| late())?;
         }
+        Ok(sent)
+    }
+
+    /// Uploads it, unless another submit has done so meanwhile.
+    async fn bring(
+        &self,
+        api: &Api,
+        path: &Path,
+        sent: &Sent,
+        target: &str,
+    ) -> Result<(), SubmitError> {
+        let _turn = match self.uploading.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let turn = self.uploading.lock().await;
+                if has(api, target).await? {
+                    return Ok(());
+                }
+                turn
+            }
+        };
         let (file, name) = (path.to_owned(), sent.file.clone());
         let package = beside(path, move || pack(&file, &name)).await?;
         if package.len() > LONGEST {
@@ -85,12 +110,20 @@ impl Packages {
             )));
         }
         let limits = (UPLOAD_TIMEOUT, ANSWER_LIMIT);
-        let uploaded = api.call(Method::PUT, &target, Body::Bytes(package), limits);
+        let uploaded = api.call(Method::PUT, target, Body::Bytes(package), limits);
         let not_taken = |fault: Fault| {
             SubmitError::Transient(format!("this program cannot be uploaded: {fault}"))
         };
-        uploaded.await.map_err(not_taken)?;
-        Ok(sent)
+        uploaded.await.map_err(not_taken).map(drop)
+    }
+}
+
+/// Whether Ray has the package; to be asked for it has Ray keep it for a while.
+async fn has(api: &Api, target: &str) -> Result<bool, SubmitError> {
+    match api.get(target, ANSWER_LIMIT).await {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.is_absence() => Ok(false),
+        Err(fault) => Err(SubmitError::Transient(fault.to_string())),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::{SecretRef, SendsProgram, Supervisor, Table},
-    executor::merge::merge,
+    executor::{merge::merge, own_variable},
 };
 
 /// The variable in which Ray's own command line looks for the address.
@@ -20,9 +20,9 @@ const ADDRESS_VARIABLE: &str = "RAY_API_SERVER_ADDRESS";
 /// A call may take this long if the table does not say.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest time that a table may give: a submit is up to three calls and an upload, and must fit into what the
-/// server waits.
-const LONGEST_CALL: Duration = Duration::from_secs(15);
+/// The longest time that a table may give: a submit is up to three calls and an upload of 25 s, and must fit into the
+/// minute that the server waits.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// Ray is asked no more often, whatever happens, if the table does not say.
 const POLL_PAUSE: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Settings {
     pub(super) fn take(table: &mut Table, folder: &Path) -> Option<Self> {
         let call_timeout = table.duration("call_timeout").unwrap_or(CALL_TIMEOUT);
         if call_timeout.is_zero() || call_timeout > LONGEST_CALL {
-            table.mistake("call_timeout", "must be at most \"15s\", and not zero");
+            table.mistake("call_timeout", "must be at most \"10s\", and not zero");
         }
         let shares_files = table.boolean("shared_files").unwrap_or(false);
         let address = address(table);
@@ -177,6 +177,11 @@ fn wrong_in(runtime_env: &Map<String, Value>) -> Option<&'static str> {
     };
     if !variables.is_none_or(are_texts) {
         return Some("env_vars must be a table of texts: Ray starts no job with any other value");
+    }
+    let names = variables.and_then(Value::as_object);
+    let mut names = names.into_iter().flat_map(Map::keys);
+    if names.any(|name| own_variable(name).is_some()) {
+        return Some("env_vars that begin with TRAINHOOK_ are trainhook's own, and cannot be set");
     }
     let is_address = |value: &Value| value.as_str().is_some_and(|text| text.contains("://"));
     let packages = match runtime_env.get("py_modules") {

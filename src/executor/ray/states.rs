@@ -10,6 +10,9 @@ use crate::job::{Cause, Exit, Observation, Phase};
 /// How Ray begins a message that says why a job waits.
 const NOT_STARTED: &str = "Job has not started yet.";
 
+/// How it goes on, and only guesses.
+const MAY_WAIT: &str = "It may be waiting for";
+
 /// A job's state in our words; one that we do not know stays itself.
 pub(super) fn observation(job: &RayJob, handle: &RayHandle) -> Observation {
     let message = job.message.as_deref().unwrap_or_default();
@@ -41,15 +44,15 @@ fn ended(code: Option<i32>, cause: Option<Cause>) -> Phase {
     })
 }
 
+/// Ray itself only tells whether resources were asked for; what it does not say of every job is shown.
 fn waiting(message: &str, handle: &RayHandle) -> String {
     let rest = message.strip_prefix(NOT_STARTED).unwrap_or(message).trim();
-    let rest = match rest {
-        "" => "it has not been started yet".to_owned(),
-        rest => shown(rest),
-    };
     match &handle.asked_for {
-        Some(asked_for) => format!("in Ray's queue for {asked_for}: {rest}"),
-        None => format!("in Ray's queue: {rest}"),
+        _ if !rest.is_empty() && !rest.starts_with(MAY_WAIT) => {
+            format!("in Ray's queue: {}", shown(rest))
+        }
+        Some(asked_for) => format!("waits in Ray's queue for {asked_for}"),
+        None => "waits in Ray's queue, or for its runtime_env".to_owned(),
     }
 }
 

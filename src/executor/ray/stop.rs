@@ -72,7 +72,7 @@ impl RayExecutor {
         handle: &Handle,
         grace: Duration,
     ) -> Result<CancelOutcome, QueryError> {
-        let unpacked = RayHandle::unpack(handle)?;
+        let unpacked = self.api.own(handle)?;
         let job = self.api.job(handle.launch_id).await?;
         let job = match job.filter(|job| job.is_of(&unpacked.server)) {
             Some(job) if !job.is_over() => job,
@@ -90,7 +90,7 @@ impl RayExecutor {
     /// A job that waits is not ended by Ray before its turn, and cannot be deleted before its end: it takes nothing until
     /// then, and its supervisor will find its claim revoked.
     pub(super) async fn clean_up(&self, handle: &Handle) -> Result<(), QueryError> {
-        let unpacked = RayHandle::unpack(handle)?;
+        let unpacked = self.api.own(handle)?;
         let launch_id = handle.launch_id;
         let is_there = self.see_it_ended(launch_id, &unpacked).await?;
         if is_there && !self.settings.keeps_ended {
@@ -173,6 +173,7 @@ impl RayExecutor {
 
     /// What Ray has written down of a job, without what it says of every job.
     pub(super) async fn last_words(&self, handle: &Handle) -> Option<String> {
+        self.api.own(handle).ok()?;
         let path = format!("jobs/{}/logs", handle.launch_id);
         let answer = self.api.get(&path, LOG_LIMIT).await.ok()?;
         let answer: serde_json::Value = serde_json::from_slice(&answer).ok()?;

@@ -1,6 +1,7 @@
 //! From a launch to the body of `POST /api/jobs/`.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -39,6 +40,8 @@ pub(super) struct Submission {
     pub(super) variables: Option<PathBuf>,
     /// What the job may have to wait for, for people.
     pub(super) asked_for: Option<String>,
+    /// The same by Ray's names of resources.
+    pub(super) needs: BTreeMap<String, f64>,
 }
 
 /// The program that Ray brings to the node: its file's name in the package, and the package's address.
@@ -79,6 +82,7 @@ impl Settings {
             body: Value::Object(body),
             variables,
             asked_for: asked_for(launch, &options),
+            needs: needs(launch, &options),
         })
     }
 
@@ -169,6 +173,20 @@ fn resources(launch: &Launch, options: &Options) -> Map<String, Value> {
         (!labels.is_empty()).then(|| json!(labels)),
     );
     body
+}
+
+fn needs(launch: &Launch, options: &Options) -> BTreeMap<String, f64> {
+    let asked = &launch.resources;
+    let own = [
+        ("CPU", asked.cpus.map(f64::from)),
+        ("GPU", Some(f64::from(asked.gpus))),
+        ("memory", asked.memory.map(|bytes| bytes as f64)),
+    ];
+    let own = own.into_iter().filter_map(|(name, amount)| {
+        let amount = amount.filter(|amount| *amount > 0.0)?;
+        Some((name.to_owned(), amount))
+    });
+    own.chain(options.entrypoint_resources.clone()).collect()
 }
 
 /// Ray does not say what it waits for; we know what was asked.

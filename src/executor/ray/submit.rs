@@ -29,11 +29,11 @@ impl RayExecutor {
         };
         let submission = self.settings.submission(launch, sent.as_ref())?;
         write_variables(launch, &submission).await?;
-        let handle = RayHandle::new(launch, submission.asked_for);
+        let handle = RayHandle::new(launch, &submission);
         let limits = (self.settings.call_timeout, ANSWER_LIMIT);
         let body = Body::Json(submission.body);
         let fault = match self.api.call(Method::POST, "jobs/", body, limits).await {
-            Ok(_) => return Ok(handle.pack(launch.id)?),
+            Ok(_) => return Ok(handle.pack(launch.id)?.at(self.api.place())),
             Err(fault) => fault,
         };
         match &fault {
@@ -42,7 +42,9 @@ impl RayExecutor {
             Fault::Away(_) | Fault::Refused { .. } => return Err(fault.of_submit()),
         }
         match self.api.job(launch.id).await {
-            Ok(Some(job)) if job.is_of(&launch.server_id) => Ok(handle.pack(launch.id)?),
+            Ok(Some(job)) if job.is_of(&launch.server_id) => {
+                Ok(handle.pack(launch.id)?.at(self.api.place()))
+            }
             Ok(Some(_)) => Err(SubmitError::Rejected(format!(
                 "there is a job {} in Ray which this server has not made: delete it",
                 launch.id
@@ -60,10 +62,12 @@ impl RayExecutor {
         if !job.is_some_and(|job| job.is_of(&launch.server_id)) {
             return Ok(Found::Unknowable);
         }
-        let asked_for = self.settings.submission(launch, None);
-        let asked_for = asked_for.ok().and_then(|submission| submission.asked_for);
-        let handle = RayHandle::new(launch, asked_for).pack(launch.id);
-        Ok(Found::Attempts(vec![handle?]))
+        let handle = match self.settings.submission(launch, None) {
+            Ok(submission) => RayHandle::new(launch, &submission),
+            Err(_) => RayHandle::by_name(&launch.server_id, &launch.attempt_dir),
+        };
+        let handle = handle.pack(launch.id);
+        Ok(Found::Attempts(vec![handle?.at(self.api.place())]))
     }
 
     /// The body of the request that a submit would make.

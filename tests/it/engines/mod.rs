@@ -7,8 +7,10 @@ mod hanging;
 mod kubernetes;
 mod launchers;
 mod models;
+mod places;
 mod program;
 mod ray;
+mod refused_offline;
 mod slurm;
 #[cfg(not(feature = "kubernetes"))]
 mod without_kubernetes;

@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::stack::{API_KEY, SECRET, model, trainhook_in, workspace};
 
 /// Exit code and all output of a command over these executors and models.
-fn run(arguments: &[&str], rest: &str) -> (Option<i32>, String) {
+pub(super) fn run(arguments: &[&str], rest: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let file = workspace("main", "/", "http://127.0.0.1:1/graphql") + rest;
     for (name, text) in [

@@ -56,6 +56,7 @@ fn handle(data: Value) -> Handle {
         launch_id: launch(Path::new("/")).id,
         version: 1,
         data,
+        place: None,
     }
 }
 
@@ -211,6 +212,7 @@ fn other(attempt: u32) -> Handle {
         launch_id: LaunchId { job, attempt },
         version: 1,
         data: Value::Null,
+        place: None,
     }
 }
 

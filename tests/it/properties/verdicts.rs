@@ -10,7 +10,7 @@ use proptest::{
 use trainhook::{
     job::{
         CAUSE_PATIENCE, Cause, Engine, Evidence, Exit, JobId, LaunchId, Observation, Outcome,
-        Phase, Verdict, verdict,
+        Phase, STOP_PATIENCE, Verdict, verdict,
     },
     job_dir::{Claim, Claimant, ExitRecord},
 };
@@ -49,7 +49,7 @@ impl Known {
     fn phase(&self) -> Option<&Phase> {
         match &self.engine {
             Engine::Said(said) => Some(&said.phase),
-            Engine::Silent(_) => None,
+            Engine::Silent(_) | Engine::Elsewhere(_) => None,
         }
     }
 
@@ -144,6 +144,7 @@ fn engines() -> impl Strategy<Value = Engine> {
             leftovers,
         })),
         1 => times().prop_map(Engine::Silent),
+        1 => Just(Engine::Elsewhere("another cluster has it".to_owned())),
     ]
 }
 
@@ -239,6 +240,21 @@ fn silence_alone_ends_nothing_before_its_time() {
             && since < LOST_AFTER
         {
             assert!(matches!(known.verdict(), Verdict::Wait | Verdict::Running));
+        }
+    });
+}
+
+#[test]
+fn an_executor_that_points_elsewhere_ends_only_what_is_to_stop_and_has_no_heart() {
+    always(known(), |known| {
+        let elsewhere = matches!(known.engine, Engine::Elsewhere(_));
+        if elsewhere && known.own_record().is_none() {
+            let may_end = known.claimed() && known.we_stopped_it && known.silence >= STOP_PATIENCE;
+            match known.verdict() {
+                Verdict::Ended(_) => assert!(may_end),
+                Verdict::Wait | Verdict::Running => assert!(!may_end),
+                other => panic!("{other:?}"),
+            }
         }
     });
 }

@@ -98,7 +98,8 @@ async fn a_container_out_of_memory_is_told_apart() {
     let containers = Containers::start(docker, script, "resources = { memory = \"64MB\" }").await;
     let (run, id) = containers.click("job").await;
     let message = last_message(&containers, &run).await;
-    assert!(message.starts_with("out of memory"), "{message}");
+    let expected = "out of memory, having asked for 64.0 MB: ";
+    assert!(message.starts_with(expected), "{message}");
     assert_eq!(containers.stack.job(&id)["job"]["cause"], "out_of_memory");
 }
 

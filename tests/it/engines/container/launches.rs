@@ -229,6 +229,7 @@ async fn a_strangers_container_of_that_name_is_left_alone() {
         launch_id: launch.id,
         version: 1,
         data,
+        place: None,
     };
     assert_eq!(phase(&*executor, &handle).await, Phase::Gone);
     assert_eq!(executor.cleanup(&handle).await, Ok(()));
@@ -259,4 +260,32 @@ async fn the_lock_in_the_job_directory_holds_across_the_containers_wall() {
     docker.client(&["kill", &name]);
     wait_for_end(&*executor, &handle).await;
     assert!(!dir.is_locked().expect("readable"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_found_runs_where_its_image_says() {
+    let Some(docker) = Docker::shared("a workdir of an image that is found again") else {
+        return;
+    };
+    let attempt = attempt("sleep 600");
+    let settings = serde_json::json!({"workdir": "/etc"});
+    let launch = Launch {
+        // It claims nothing, as if it were slow to begin.
+        argv: vec![PROGRAM.to_owned(), "--version".to_owned()],
+        settings: settings.as_object().cloned().expect("an object"),
+        ..launch(&attempt)
+    };
+    let executor = executor(&docker);
+    let _remover = Remover(&docker, launch.id.to_string());
+    executor.submit(&launch).await.expect("a handle");
+    for is_submitted in [false, true] {
+        // The server that comes back writes the request anew.
+        let dir = attempt.dir();
+        match is_submitted {
+            true => drop(executor.submit(&launch).await.expect("a handle")),
+            false => drop(executor.find(&launch).await.expect("an answer")),
+        }
+        let request = dir.read_request().expect("a request");
+        assert_eq!(request.workdir, Path::new("/etc"));
+    }
 }

@@ -65,6 +65,7 @@ fn handle(folder: &Path) -> Handle {
         launch_id: launch.id,
         version: 1,
         data,
+        place: None,
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod conformance;
 mod crashes;
+mod credentials;
 mod digits;
 mod ends;
 mod kubectl;
 mod manifests;
+mod places;
 mod real;
 mod submits;
 mod waits;

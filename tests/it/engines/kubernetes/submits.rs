@@ -13,8 +13,9 @@ use trainhook::{
 use crate::{
     engines::{build, launch},
     support::{
+        attempts::Attempt,
         kubernetes::{Cluster, Fault},
-        stack::{LIMIT, wait_until},
+        stack::{LIMIT, trainhook_in, wait_until},
     },
 };
 
@@ -232,4 +233,44 @@ async fn check_tells_what_is_there_and_what_the_account_may_not() {
         "{lost}"
     );
     assert!(away.contains("cannot be reached"), "{away}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_is_found_runs_where_its_image_says() {
+    let alone = Alone::start("").await;
+    alone.cluster.no_node_takes("0/1 nodes are available");
+    let attempt = Attempt::of(&["true"]);
+    let dir = attempt.dir();
+    let settings = json!({"workdir": "/app"});
+    let launch = Launch {
+        attempt_dir: dir.path().to_owned(),
+        settings: settings.as_object().cloned().expect("an object"),
+        ..alone.launch("exec sleep 600")
+    };
+    alone.executor.submit(&launch).await.expect("it is taken");
+    // The server that comes back writes the request anew, and looks before it submits.
+    let dir = attempt.dir();
+    let found = alone.executor.find(&launch).await.expect("an answer");
+    assert!(matches!(found, Found::Attempts(_)), "{found:?}");
+    let request = dir.read_request().expect("a request");
+    assert_eq!(request.workdir, std::path::Path::new("/app"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_has_the_api_judge_each_models_job() {
+    let site = super::Site::start("true", "", "").await;
+    let doctor = || {
+        let output = trainhook_in(site.stack.folder.path(), &["doctor"]);
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let told = doctor();
+    let fine = "ok     model job on executor local: the API would take its Job";
+    assert!(told.contains(fine), "{told}");
+    assert_eq!(site.cluster.names("jobs"), [""; 0], "nothing is made");
+    let why = "admission webhook \"policy\" denied the request: no such team".to_owned();
+    site.cluster
+        .fail("POST", "/jobs", 1, Fault::Refused(400, "BadRequest", why));
+    let told = doctor();
+    let wrong = "WRONG  model job on executor local: Kubernetes says: admission webhook";
+    assert!(told.contains(wrong), "{told}");
 }

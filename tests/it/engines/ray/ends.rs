@@ -6,7 +6,7 @@ use trainhook::emulator::Dataset;
 
 use crate::support::{
     ray::{Ray, wait_for_state},
-    stack::{UNTIL_GO, job_id, model, wait_until},
+    stack::{UNTIL_GO, job_id, model, trainhook_in, wait_until},
 };
 
 /// The program travels by a package of Ray's own, data and predictions over HTTP.
@@ -53,10 +53,7 @@ async fn a_job_that_waits_for_gpus_says_so() {
         stack.job(&id)["job"]["waiting"].as_str().map(str::to_owned)
     })
     .await;
-    assert!(
-        waiting.starts_with("in Ray's queue for 1 GPU: It may be waiting for resources"),
-        "{waiting}"
-    );
+    assert_eq!(waiting, "waits in Ray's queue for 1 GPU");
     assert_eq!(stack.job(&id)["job"]["state"], "pending");
     ray.stop("others").await;
     stack.told(&run, "COMPLETE").await;
@@ -220,4 +217,31 @@ async fn ray_shows_no_secret() {
         stack.told(&run, "COMPLETE").await;
         ray.wait_for_jobs(0).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_node_has_is_told_by_the_doctor_and_of_whoever_waits_for_it() {
+    let Some(ray) = Ray::shared("a job on Ray that asks for more than there is").await else {
+        return;
+    };
+    let models = model("job", "true", "resources = { gpus = 9 }");
+    let stack = ray.stack("", &models).await;
+    let lack = "9 GPUs on one node, and none has more than 2";
+    // A head that has just begun does not tell yet.
+    wait_until("the doctor's note", || {
+        let output = trainhook_in(stack.folder.path(), &["doctor"]);
+        let told = String::from_utf8(output.stdout).expect("text");
+        let note = format!("note   model job on executor local: it asks for {lack}");
+        told.contains(&note).then_some(())
+    })
+    .await;
+    let id = job_id(&stack.click(&stack.new_run(), "job").await);
+    wait_until("the reason", || {
+        let waiting = stack.job(&id)["job"]["waiting"].clone();
+        (waiting == format!("waits in Ray's queue for {lack}")).then_some(())
+    })
+    .await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    // A job that waits cannot be taken out of Ray's queue.
+    ray.script(&["start"], &[]);
 }

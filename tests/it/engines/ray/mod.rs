@@ -5,4 +5,5 @@ mod crashes;
 mod ends;
 mod losses;
 mod settings;
+mod token;
 mod wire;

@@ -84,6 +84,7 @@ impl Asked<'_> {
                     "selfsubjectaccessreviews",
                 ],
             ) => reply(self.review()),
+            ("GET", ["api", "v1", "namespaces", name]) => reply(self.namespace(name)),
             (_, ["api", "v1", "namespaces", namespace, rest @ ..])
             | (_, ["apis", "batch", "v1", "namespaces", namespace, rest @ ..]) => {
                 match (self.method, rest) {
@@ -98,6 +99,18 @@ impl Asked<'_> {
             }
             _ => reply(not_found(path)),
         }
+    }
+
+    fn namespace(&self, name: &str) -> Said {
+        if self.world.is_forbidden("get namespaces") {
+            let message = format!("namespaces {name:?} is forbidden");
+            return (403, status(403, "Forbidden", &message));
+        }
+        let metadata = json!({"name": name, "uid": self.world.uid});
+        (
+            200,
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+        )
     }
 
     fn review(&self) -> Said {
@@ -130,6 +143,13 @@ impl Asked<'_> {
         }
         if resource == "jobs" {
             controller::complete(&mut object);
+        }
+        if self
+            .query
+            .get("dryRun")
+            .is_some_and(|stages| stages == "All")
+        {
+            return (201, object);
         }
         match self.world.create(resource, namespace, object) {
             Some(made) => {

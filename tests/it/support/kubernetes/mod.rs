@@ -69,7 +69,8 @@ impl Cluster {
             listening: None,
         };
         cluster.listen(listener);
-        std::fs::write(cluster.kubeconfig(), cluster.access()).expect("writable");
+        let host = address.to_string();
+        std::fs::write(cluster.kubeconfig(), cluster.access(&host)).expect("writable");
         cluster
     }
 
@@ -98,8 +99,16 @@ impl Cluster {
         self.folder.path().join("kubeconfig")
     }
 
-    fn access(&self) -> String {
-        let server = format!("http://{}", self.address);
+    /// Another file, by which it has another address.
+    pub(crate) fn other_kubeconfig(&self) -> PathBuf {
+        let path = self.folder.path().join("other-kubeconfig");
+        let host = format!("localhost:{}", self.address.port());
+        std::fs::write(&path, self.access(&host)).expect("writable");
+        path
+    }
+
+    fn access(&self, host: &str) -> String {
+        let server = format!("http://{host}");
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "fake",
             "clusters": [{"name": "fake", "cluster": {"server": server}}],

@@ -39,6 +39,8 @@ struct State {
 pub(crate) struct World {
     state: Mutex<State>,
     pub(super) folder: PathBuf,
+    /// Of the namespaces that are as old as the cluster.
+    pub(super) uid: String,
     /// What its node wants of each pod that runs.
     pub(super) wishes: Mutex<HashMap<String, watch::Sender<Wish>>>,
     /// Why no node takes a pod; none if one does.
@@ -60,6 +62,7 @@ impl World {
         Self {
             state: Mutex::default(),
             folder: folder.to_owned(),
+            uid: uuid::Uuid::new_v4().to_string(),
             wishes: Mutex::default(),
             unschedulable: Mutex::default(),
             no_image: Mutex::default(),

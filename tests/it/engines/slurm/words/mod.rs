@@ -90,5 +90,6 @@ fn handle() -> Handle {
         launch_id: launch(Path::new("/")).id,
         version: 1,
         data: json!({ "job_id": "7", "submitted_at": "2026-11-23T10:00:00Z" }),
+        place: None,
     }
 }
