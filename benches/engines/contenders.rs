@@ -107,8 +107,7 @@ fn ray(bell: &Bell) -> Result<Contender, String> {
         "--",
         "sh",
         "-c",
-        // It joins the words with blanks, and has a shell read them.
-        &format!("'{}'", bell.script()),
+        &bell.script(),
     ]);
     Ok(Contender {
         kind: "ray",
