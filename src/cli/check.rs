@@ -11,7 +11,9 @@ use serde_json::json;
 
 use crate::{
     config::{self, Config, Mistake, Parsed},
-    executor::{Registry, model_mistakes, never_fitting, never_heard, sent_to_loopback},
+    executor::{
+        Registry, model_mistakes, never_fitting, never_heard, sent_to_loopback, unsent_workdirs,
+    },
     http::tls::Tls,
 };
 
@@ -113,6 +115,7 @@ pub(super) fn judge(
         }
         warnings.extend(never_fitting(&config.models, &executors));
         warnings.extend(sent_to_loopback(config, &executors));
+        warnings.extend(unsent_workdirs(config, &executors));
         warnings
     });
     (config, mistakes, warnings.unwrap_or_default())

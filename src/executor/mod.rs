@@ -32,7 +32,7 @@ use crate::{
     job::{Handle, HandleError, LaunchId, Observation},
 };
 
-pub use fit::{model_mistakes, never_fitting, never_heard, sent_to_loopback};
+pub use fit::{model_mistakes, never_fitting, never_heard, sent_to_loopback, unsent_workdirs};
 pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
 
