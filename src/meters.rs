@@ -45,6 +45,25 @@ impl<K> Default for Counters<K> {
     }
 }
 
+/// Whether something answers, as far as it was asked.
+#[derive(Debug, Default)]
+pub struct Answering {
+    last: Mutex<Option<bool>>,
+}
+
+impl Answering {
+    /// Notes whether it answered when it was last asked.
+    pub fn note(&self, answered: bool) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answered);
+    }
+
+    /// Whether it answered when it was last asked; none if nobody has asked since the start.
+    #[must_use]
+    pub fn last(&self) -> Option<bool> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The upper ends of a [`Durations`]' ranges, in seconds; the last range has none.
 pub const BOUNDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,

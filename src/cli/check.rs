@@ -13,6 +13,7 @@ use crate::{
     config::{self, Config, Mistake, Parsed},
     executor::{
         Registry, model_mistakes, never_fitting, never_heard, never_taken, sent_to_loopback,
+        unsent_workdirs,
     },
     http::tls::Tls,
 };
@@ -119,6 +120,7 @@ pub(super) fn judge(
         }
         warnings.extend(never_fitting(&config.models, &executors));
         warnings.extend(sent_to_loopback(config, &executors));
+        warnings.extend(unsent_workdirs(config, &executors));
         warnings
     });
     (config, mistakes, warnings.unwrap_or_default())

@@ -8,7 +8,7 @@ use super::check;
 use crate::{
     config::{self, Config},
     executor::Registry,
-    server::Settings,
+    server::{Kept, Settings},
 };
 
 /// The signals, from now on: one that comes before the server is ready is not lost, and does not end it.
@@ -54,14 +54,22 @@ fn reload(file: PathBuf, settings: &Settings, registry: &Registry) {
             for warning in warnings {
                 tracing::warn!("{warning}");
             }
-            for key in kept {
-                tracing::warn!(
-                    "{key} has changed: it is taken over by a restart, which jobs outlive"
-                );
+            let waiting = match kept.is_empty() {
+                true => String::new(),
+                false => format!("; waits for a restart: {}", names(&kept)),
+            };
+            for kept in kept {
+                tracing::warn!("{kept}: it is taken over by a restart, which jobs outlive");
             }
-            tracing::info!("the settings were read again; models: {models}");
+            tracing::info!("the settings were read again; models: {models}{waiting}");
         }
     }
+}
+
+/// What is kept, without why.
+fn names(kept: &[Kept]) -> String {
+    let names = kept.iter().map(|kept| kept.key.as_str());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn titles(config: &Config) -> String {

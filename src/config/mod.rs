@@ -34,6 +34,9 @@ pub use units::{format_duration, format_size, parse_duration, parse_size};
 /// An attempt whose engine has not answered for this long is lost, unless the executor says otherwise.
 const DEFAULT_LOST_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// As long as a command may be unclaimed on an engine that runs it before people are told.
+const DEFAULT_UNCLAIMED_AFTER: Duration = Duration::from_secs(120);
+
 /// Everything `models.toml` says, with defaults filled in and paths made absolute.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -55,6 +58,8 @@ pub struct Config {
     pub model_lines: BTreeMap<String, usize>,
     /// What models say to kinds of executors, for those to judge.
     pub model_tables: Vec<ModelTable>,
+    /// The lines of the models' `workdir`, by slug, where they say one.
+    pub workdir_lines: BTreeMap<String, usize>,
 }
 
 /// `[models.<slug>.<kind>]`: what a model says to one kind of executor, with its lines.
@@ -190,6 +195,8 @@ pub struct ExecutorEntry {
     pub export_ahead: u32,
     /// An attempt whose engine has not answered for this long is lost. Default 24 h.
     pub lost_after: Duration,
+    /// Of an attempt that its engine runs and nobody has claimed for this long people are told. Default 2 min.
+    pub unclaimed_after: Duration,
     /// How often running attempts are looked at; the executor's own choice if none.
     pub poll_interval: Option<Duration>,
     /// The folder of the file, from which relative paths in the table start.
@@ -211,6 +218,7 @@ impl ExecutorEntry {
                 entry.max_running,
                 entry.export_ahead,
                 entry.lost_after,
+                entry.unclaimed_after,
                 entry.poll_interval,
                 table,
             )

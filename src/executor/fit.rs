@@ -100,6 +100,38 @@ pub fn sent_to_loopback(
     away.map(sentence).collect()
 }
 
+/// A sentence for each model that names a `workdir` here for an executor that sees no files of this machine, and sends
+/// none of it along.
+#[must_use]
+pub fn unsent_workdirs(
+    config: &Config,
+    executors: &BTreeMap<String, Arc<dyn Executor>>,
+) -> Vec<String> {
+    let sentence = |model: &ModelEntry| {
+        let line = config.workdir_lines.get(&model.slug)?;
+        let executor = executors.get(&model.executor)?;
+        let entry = config
+            .executors
+            .iter()
+            .find(|entry| entry.name == model.executor)?;
+        // On this machine the folder is there, whatever else is shared.
+        if entry.kind == "local" {
+            return None;
+        }
+        let told = model.kinds.get(&entry.kind);
+        let is_in_image = told.is_some_and(|told| told.get("workdir").is_some());
+        let is_sent = executor.shares_files() || !model.files.is_empty() || is_in_image;
+        (!is_sent).then(|| {
+            format!(
+                "line {line}: models.{}.workdir: executor {} shares no files with the server, so the folder is only \
+                 there if the machine or image has it: name what the command needs in files",
+                model.slug, model.executor
+            )
+        })
+    };
+    config.models.iter().filter_map(sentence).collect()
+}
+
 /// A mistake for each executor whose supervisors would find nobody to speak to.
 #[must_use]
 pub fn never_heard(

@@ -33,7 +33,9 @@ use crate::{
     job::{Handle, HandleError, LaunchId, Observation, Place},
 };
 
-pub use fit::{model_mistakes, never_fitting, never_heard, never_taken, sent_to_loopback};
+pub use fit::{
+    model_mistakes, never_fitting, never_heard, never_taken, sent_to_loopback, unsent_workdirs,
+};
 pub use launch::Launch;
 pub use registry::{BuildContext, Built, Registry};
 pub use trial::trial_launch;

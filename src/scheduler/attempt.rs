@@ -215,7 +215,7 @@ impl EngineLoop {
         }
         let reason = match engine {
             Engine::Said(said) if said.phase == Phase::Queued => said.reason.clone(),
-            Engine::Said(_) => None,
+            Engine::Said(said) => self.why_unclaimed(&job, &said.phase).await,
             Engine::Silent(_) => Some(format!("executor {} does not answer", self.engine.name)),
             Engine::Elsewhere(why) => Some(why.clone()),
         };

@@ -237,6 +237,9 @@ impl EngineLoop {
         let mut answers = answers.unwrap_or_default();
         let silent = || Err(QueryError("the engine did not answer in time".to_owned()));
         answers.resize_with(handles.len(), silent);
+        self.engine
+            .answering
+            .note(answers.iter().any(Result::is_ok));
         answers
     }
 

@@ -19,6 +19,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Removed at once, on one engine.
 const AT_ONCE: usize = 4;
 
+/// A leftover that could not be removed so often is worth a warning: engines take a moment to let go of what has ended.
+const FAILURES_EXPECTED: u32 = 2;
+
 /// Between tries to remove a leftover: 10 s, 20 s, 40 s, … 10 min.
 const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(10),
@@ -79,10 +82,17 @@ async fn remove(context: &Context, engine: &Engine, leftover: Leftover) -> Resul
     let Err(error) = removed else {
         return context.store.remove_leftover(leftover.id).await;
     };
-    tracing::warn!(
-        executor = engine.name, launch_id = %leftover.handle.launch_id,
-        "a leftover cannot be removed: {error}"
-    );
+    if leftover.failures < FAILURES_EXPECTED {
+        tracing::debug!(
+            executor = engine.name, launch_id = %leftover.handle.launch_id,
+            "a leftover is not gone yet: {error}"
+        );
+    } else {
+        tracing::warn!(
+            executor = engine.name, launch_id = %leftover.handle.launch_id,
+            "a leftover cannot be removed: {error}"
+        );
+    }
     let next_try_at = Timestamp::now() + BACKOFF.delay(leftover.failures + 1);
     context
         .store

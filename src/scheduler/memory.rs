@@ -23,6 +23,8 @@ pub(super) struct Remembered {
     unanswered_since: Option<Instant>,
     untold: bool,
     told_at: Option<Instant>,
+    pub(super) unclaimed: Option<String>,
+    unclaimed_since: Option<Instant>,
     running_seen: Option<Instant>,
     stop_seen: Option<Instant>,
     failures: u32,
@@ -81,6 +83,17 @@ impl Remembered {
     /// How long it has been seen running by this process.
     pub(super) fn running_for(&mut self) -> Duration {
         self.running_seen.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Notes whether the engine runs it while nobody has claimed; answers for how long.
+    pub(super) fn unclaimed_for(&mut self, runs: bool) -> Duration {
+        if !runs {
+            (self.unclaimed_since, self.unclaimed) = (None, None);
+            return Duration::ZERO;
+        }
+        self.unclaimed_since
+            .get_or_insert_with(Instant::now)
+            .elapsed()
     }
 
     /// How long a wish to stop has been known here.

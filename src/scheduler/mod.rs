@@ -13,6 +13,7 @@ mod progress;
 mod secrets;
 mod stop;
 mod submit;
+mod unclaimed;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ use crate::{
     config::{Config, Current},
     disk::Room,
     executor::Executor,
+    meters::Answering,
     mirror::MirrorKey,
     store::Store,
 };
@@ -46,8 +48,12 @@ pub struct Engine {
     pub max_running: u32,
     /// An attempt whose engine has not answered for this long is lost.
     pub lost_after: Duration,
+    /// Of an attempt that the engine runs and nobody has claimed for this long people are told.
+    pub unclaimed_after: Duration,
     /// How often running attempts are looked at; the executor's own choice if none.
     pub poll_interval: Option<Duration>,
+    /// Whether the engine answers when its jobs are looked at.
+    pub answering: Arc<Answering>,
     /// Rung by the executor when something happened.
     pub wake: Arc<Notify>,
 }

@@ -40,7 +40,7 @@ use intake::StoreIntake;
 use restoration::Restoration;
 
 pub use admin_files::{ServerInfo, admin_token_path, read_server_info};
-pub use settings::Settings;
+pub use settings::{Kept, Settings};
 pub use start::{ExecutorMistakes, StartError, build_engines};
 
 /// How often the disks are looked at.
@@ -255,11 +255,16 @@ impl Server {
             .engines
             .values()
             .map(|engine| (engine.name.clone(), engine.max_running));
+        let answering = self
+            .engines
+            .values()
+            .map(|engine| (engine.name.clone(), Arc::clone(&engine.answering)));
         let admin = Admin {
             jobs_dir: config.server.jobs_dir.clone(),
             store: self.store.clone(),
             config: self.settings.config,
             slots: slots.collect(),
+            answering: answering.collect(),
             visits,
             routes: self.settings.routes,
             room: self.scheduling.room.clone(),

@@ -1,10 +1,13 @@
 //! What the parts of the server take from `models.toml`, replaced for all of them by a reload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::StartError;
 use crate::{
-    config::{Access, Config, Current, ExecutorEntry, ServerConfig},
+    config::{Access, Config, Current, ServerConfig},
     downloads::Reach,
     http::labelbox::WorkspaceRoutes,
     labelbox::Labelbox,
@@ -23,6 +26,30 @@ pub struct Settings {
     pub(super) labelboxes: Current<BTreeMap<String, Labelbox>>,
     pub(super) secrets: Current<Secrets>,
     pub(super) recorder: Option<Recorder>,
+}
+
+/// A setting that a running server does not take over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where in the file it stands.
+    pub key: String,
+    /// What is different there: "has changed".
+    pub how: String,
+}
+
+impl Kept {
+    fn changed(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            how: "has changed".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.key, self.how)
+    }
 }
 
 impl Settings {
@@ -48,12 +75,12 @@ impl Settings {
     }
 
     /// Takes over a file that was found without mistakes, all at once for whatever comes next; live jobs keep the
-    /// entries they were accepted with. Answers the keys that a running server cannot change: it keeps
-    /// their old values until it is restarted.
+    /// entries they were accepted with. Answers what a running server cannot change: it keeps the old values
+    /// until it is restarted.
     ///
     /// # Errors
     /// [`StartError::Secret`]: a webhook secret cannot be read; nothing was taken over.
-    pub fn replace(&self, mut config: Config) -> Result<Vec<String>, StartError> {
+    pub fn replace(&self, mut config: Config) -> Result<Vec<Kept>, StartError> {
         let old = self.config.get();
         let (routes, secrets) = workspaces(&config, &self.routes.get())?;
         let kept = keep_fixed(&old, &mut config);
@@ -69,14 +96,14 @@ impl Settings {
 }
 
 /// Puts the old values back where a change needs a restart, and names those places.
-fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
+fn keep_fixed(old: &Config, new: &mut Config) -> Vec<Kept> {
     let mut kept = Vec::new();
     macro_rules! keep {
         ($($field:ident),+ $(,)?) => {
             let ServerConfig { $($field),+, .. } = &old.server;
             $(if new.server.$field != *$field {
                 new.server.$field = $field.clone();
-                kept.push(concat!("server.", stringify!($field)).to_owned());
+                kept.push(Kept::changed(concat!("server.", stringify!($field))));
             })+
         };
     }
@@ -96,18 +123,45 @@ fn keep_fixed(old: &Config, new: &mut Config) -> Vec<String> {
         media_cache,
         media_cache_size,
     );
-    let changed = |ours: &[ExecutorEntry], theirs: &[ExecutorEntry]| {
-        let alike = |one: &ExecutorEntry| theirs.iter().any(|other| one.says_the_same(other));
-        let changed = ours.iter().filter(|one| !alike(one));
-        changed
-            .map(|one| format!("executors.{}", one.name))
-            .collect::<BTreeSet<_>>()
-    };
-    let mut executors = changed(&old.executors, &new.executors);
-    executors.append(&mut changed(&new.executors, &old.executors));
-    kept.extend(executors);
+    kept.extend(kept_executors(old, new));
     new.executors = old.executors.clone();
     kept
+}
+
+/// The executors that the file adds, changes or drops, in the order of their names.
+fn kept_executors(old: &Config, new: &Config) -> Vec<Kept> {
+    let names = old.executors.iter().chain(&new.executors);
+    let names: BTreeSet<&str> = names.map(|entry| entry.name.as_str()).collect();
+    let find = |config: &'_ Config, name: &str| {
+        let mut entries = config.executors.iter();
+        entries.find(|entry| entry.name == name).cloned()
+    };
+    let difference = |name: &str| match (find(old, name), find(new, name)) {
+        (None, Some(_)) => Some(format!("is new{}", jobs_wait(new, name))),
+        (Some(_), None) => Some("is no longer there".to_owned()),
+        (Some(ours), Some(theirs)) => {
+            (!ours.says_the_same(&theirs)).then(|| "has changed".to_owned())
+        }
+        (None, None) => None,
+    };
+    let kept = names.into_iter().filter_map(|name| {
+        let key = format!("executors.{name}");
+        difference(name).map(|how| Kept { key, how })
+    });
+    kept.collect()
+}
+
+/// Whose jobs have no executor until the restart.
+fn jobs_wait(config: &Config, executor: &str) -> String {
+    let models = config
+        .models
+        .iter()
+        .filter(|model| model.executor == executor);
+    let slugs: Vec<&str> = models.map(|model| model.slug.as_str()).collect();
+    match slugs.is_empty() {
+        true => String::new(),
+        false => format!(", and jobs of {} wait for it", slugs.join(", ")),
+    }
 }
 
 /// The routes of each workspace, whose secrets go on from when they last signed for `earlier` ones, and all secrets that

@@ -204,7 +204,9 @@ pub fn build_engines(
             executor: Arc::clone(built.get(&entry.name)?),
             max_running: entry.max_running,
             lost_after: entry.lost_after,
+            unclaimed_after: entry.unclaimed_after,
             poll_interval: entry.poll_interval,
+            answering: Arc::default(),
             wake: bell(&entry.name),
         };
         Some((entry.name.clone(), engine))

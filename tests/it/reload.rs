@@ -104,6 +104,20 @@ async fn what_needs_a_restart_is_named_and_the_rest_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_is_added_is_said_to_wait_for_a_restart_with_its_models() {
+    let stack = Stack::start(&model("digits", "true", "")).await;
+    stack.reload(|text| {
+        let other = model("letters", "true", "").replace("\"local\"", "\"other\"");
+        text + "[executors.other]\nkind = \"local\"\n" + &other
+    });
+    let told =
+        "executors.other is new, and jobs of letters wait for it: it is taken over by a restart";
+    stack.server.logged(told).await;
+    let told = "the settings were read again; models: digits, letters; waits for a restart: executors.other";
+    stack.server.logged(told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn which_secret_signs_is_told_wherever_it_stands_in_the_list() {
     let stack = Stack::start(&model("digits", "true", "")).await;
     let new = "another webhook secret of a good length";

@@ -85,7 +85,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
     let reporting = server::reporting(&mut root);
     let retention = server::retention(&mut root);
     let executors = executors(&mut root, base, &server.state_dir);
-    let (models, model_tables) = models::models(&mut root, base, &executors);
+    let (models, model_tables, workdir_lines) = models::models(&mut root, base, &executors);
     let workspaces = workspaces::workspaces(&mut root, base, &models);
     let mut mistakes = own_secrets_in_jobs(&models, &workspaces);
     mistakes.append(&mut own_files_in_jobs(&models, &workspaces, &server));
@@ -101,6 +101,7 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
         model_lines: models.iter().map(line_of).collect(),
         models: models.into_iter().map(|found| found.value).collect(),
         model_tables: model_tables.clone(),
+        workdir_lines,
     });
     Parsed {
         config,
@@ -172,6 +173,9 @@ fn executors(root: &mut Table, base: &Path, state_dir: &Path) -> Vec<ExecutorEnt
         let lost_after = table
             .duration("lost_after")
             .unwrap_or(super::DEFAULT_LOST_AFTER);
+        let unclaimed_after = table
+            .duration("unclaimed_after")
+            .unwrap_or(super::DEFAULT_UNCLAIMED_AFTER);
         let poll_interval = table.duration("poll_interval");
         if poll_interval.is_some_and(|interval| interval < SHORTEST_POLL) {
             table.mistake("poll_interval", "must be at least \"100ms\"");
@@ -185,6 +189,7 @@ fn executors(root: &mut Table, base: &Path, state_dir: &Path) -> Vec<ExecutorEnt
             max_running,
             export_ahead,
             lost_after,
+            unclaimed_after,
             poll_interval,
             folder: base.to_owned(),
             state_dir: state_dir.to_owned(),

@@ -24,12 +24,19 @@ const LOG_LIMIT: u64 = 64 << 20;
 const SMALLEST_LOG: u64 = 64 << 10;
 const LONGEST_TITLE: usize = 200;
 
-pub(super) fn models(
-    root: &mut Table,
-    base: &Path,
-    executors: &[ExecutorEntry],
-) -> (Vec<Found<ModelEntry>>, Vec<ModelTable>) {
+/// Kinds of executors that come with the program, and to which models speak in tables of their own.
+const KINDS: [&str; 5] = ["container", "kubernetes", "program", "ray", "slurm"];
+
+/// The models; what they say to kinds of executors; the lines of their `workdir`.
+pub(super) type Models = (
+    Vec<Found<ModelEntry>>,
+    Vec<ModelTable>,
+    BTreeMap<String, usize>,
+);
+
+pub(super) fn models(root: &mut Table, base: &Path, executors: &[ExecutorEntry]) -> Models {
     let mut models: Vec<Found<ModelEntry>> = Vec::new();
+    let mut workdir_lines = BTreeMap::new();
     let mut tables = Vec::new();
     for (slug, line, mut table) in named_tables(root, "models", "a model type that Labelbox lists")
     {
@@ -42,11 +49,15 @@ pub(super) fn models(
                 "a model's name is made of a-z, 0-9, - and _; put any other text into its title",
             );
         }
+        if let Some(line) = table.line("workdir") {
+            workdir_lines.insert(slug.clone(), line);
+        }
         let mut entry = model(&slug, &mut table, base, executors);
         for (kind, said) in said_to_kinds(&mut table, &entry.executor, executors) {
             entry.kinds.insert(kind, said.table.as_json());
             tables.push(said);
         }
+        said_to_nobody(&mut table);
         if models.iter().any(|other| other.value.title == entry.title) {
             let text = format!(
                 "another model has the title {:?}: Labelbox could not tell them apart",
@@ -57,7 +68,20 @@ pub(super) fn models(
         root.adopt(table);
         models.push(Found { line, value: entry });
     }
-    (models, tables)
+    (models, tables, workdir_lines)
+}
+
+/// What is left of the tables for kinds of executors is for none in the file.
+fn said_to_nobody(table: &mut Table) {
+    for kind in KINDS {
+        if table.take(kind).is_some() {
+            let text = format!(
+                "no executor of this file is of kind \"{kind}\": add one as [executors.NAME] with kind = \"{kind}\", or \
+                 take this table out"
+            );
+            table.mistake(kind, text);
+        }
+    }
 }
 
 /// A model may speak to every kind of executor in the file, so that it moves by one word. Its own executor judges

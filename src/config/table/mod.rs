@@ -78,6 +78,12 @@ impl Table {
         self.values.contains_key(key)
     }
 
+    /// The line of a key that is not taken yet.
+    #[must_use]
+    pub fn line(&self, key: &str) -> Option<usize> {
+        self.values.get(key).map(|value| value.line)
+    }
+
     /// Notes a mistake at `key`, or at the table's head if the key is not there.
     pub fn mistake(&mut self, key: &str, text: impl Into<String>) {
         let line = self

@@ -46,6 +46,12 @@ pub enum StandError {
     /// The server for the trial does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Another program, most likely a server, listens where the jobs of the trial would look for it.
+    #[error(
+        "jobs_listen {0} is taken: stop the server that runs there, or copy the file, give the copy another jobs_listen \
+         and a jobs_url that leads to it, and name it with --config"
+    )]
+    Taken(std::net::SocketAddr),
     /// A folder or an address for the trial cannot be had.
     #[error("cannot prepare the trial: {0}")]
     Prepare(#[from] std::io::Error),

@@ -64,14 +64,21 @@ pub(super) fn observe(handle: &Handle) -> Result<Look, QueryError> {
     };
     match place.life()? {
         Life::Ended => Ok(node_lost()),
-        Life::Locked(supervisor) => place.living(supervisor),
-        Life::Unlocked(supervisor) => place.living(Some(supervisor)),
+        Life::Locked(supervisor) => Ok(living(Phase::Running, supervisor)),
+        Life::Unlocked(supervisor) => Ok(living(Phase::Starting, Some(supervisor))),
         Life::Over => {
             let leftovers = !place.leftovers()?.is_empty();
             let mut look = look(Phase::Gone);
             look.observation.leftovers = leftovers;
             Ok(look)
         }
+    }
+}
+
+fn living(phase: Phase, supervisor: Option<ProcessId>) -> Look {
+    Look {
+        supervisor,
+        ..look(phase)
     }
 }
 
@@ -183,19 +190,6 @@ impl Place {
         };
         let holder = self.dir.read_holder().map_err(unreadable)?;
         Ok(holder.filter(is_here).map(|holder| holder.process))
-    }
-
-    fn living(&self, supervisor: Option<ProcessId>) -> Result<Look, QueryError> {
-        let claimed = self.dir.read_claim().map_err(unreadable)?.is_some();
-        let phase = if claimed {
-            Phase::Running
-        } else {
-            Phase::Starting
-        };
-        Ok(Look {
-            supervisor,
-            ..look(phase)
-        })
     }
 
     fn leftovers(&self) -> Result<Vec<ProcessId>, QueryError> {

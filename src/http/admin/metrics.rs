@@ -134,6 +134,16 @@ impl Admin {
             page.line(&[("executor", executor)], slots);
         }
         page.begin(
+            "executor_up",
+            "gauge",
+            "1 if the engine answered when its jobs were last looked at; left out before the first look",
+        );
+        for (executor, answering) in &self.answering {
+            if let Some(answers) = answering.last() {
+                page.line(&[("executor", executor)], u8::from(answers));
+            }
+        }
+        page.begin(
             "queue_age_seconds",
             "gauge",
             "How long the oldest job that has not begun has waited",

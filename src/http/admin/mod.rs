@@ -37,7 +37,7 @@ use crate::{
     config::{Config, Current},
     disk::Room,
     labelbox::Labelbox,
-    meters::ExportMeters,
+    meters::{Answering, ExportMeters},
     store::Store,
 };
 use parameters::Parameters;
@@ -63,6 +63,8 @@ pub struct Admin {
     pub room: Current<Room>,
     /// The clients of Labelbox, by workspace.
     pub labelboxes: Current<BTreeMap<String, Labelbox>>,
+    /// Whether the executors' engines answer.
+    pub answering: BTreeMap<String, Arc<Answering>>,
     /// How exports fare.
     pub exports: Arc<ExportMeters>,
     /// Rung when somebody wants old files removed now.

@@ -33,6 +33,23 @@ fn the_shipped_file_is_fine() {
     );
 }
 
+#[cfg(feature = "kubernetes")]
+#[test]
+fn the_example_of_all_engines_is_fine_and_has_each_of_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/engines");
+    let (code, text) = check(&folder, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("5 executors, 5 models"), "{text}");
+    assert!(
+        !text.contains("workdir"),
+        "its code reaches each engine: {text}"
+    );
+    let file = fs::read_to_string(folder.join("models.toml")).expect("the example");
+    for kind in ["local", "container", "slurm", "kubernetes", "ray"] {
+        assert!(file.contains(&format!("kind = \"{kind}\"")), "{kind}");
+    }
+}
+
 #[test]
 fn mistakes_are_told_with_file_line_and_key() {
     let folder = folder_with(
@@ -119,4 +136,33 @@ fn a_program_that_is_not_there_is_a_warning() {
     assert_eq!(code, Some(0), "{text}");
     let warned = text.contains("warning: model digits: its jobs could not start `pythn3`");
     assert!(warned, "{text}");
+}
+
+#[test]
+fn a_workdir_that_no_node_gets_is_a_warning_with_its_line() {
+    let remote = GOOD
+        .replace("[server]", "[server]\njobs_listen = \"127.0.0.1:8082\"")
+        .replace(
+            "kind = \"local\"",
+            "kind = \"container\"\nshared_files = false",
+        )
+        .replace(
+            "epochs = 12 }",
+            "epochs = 12 }\ncontainer = { image = \"i\" }\nworkdir = \".\"",
+        );
+    let warned = |file: &str| {
+        let folder = folder_with(file);
+        fs::write(folder.path().join("train.py"), "").expect("the folder is writable");
+        let (code, text) = check(folder.path(), &[]);
+        assert_eq!(code, Some(0), "{text}");
+        let warning = "line 21: models.digits.workdir: executor local shares no files";
+        text.contains(warning)
+    };
+    assert!(warned(&remote));
+    let sent = remote.replace("workdir = \".\"", "workdir = \".\"\nfiles = [\"train.py\"]");
+    assert!(!warned(&sent));
+    assert!(!warned(
+        &remote.replace("\"i\" }", "\"i\", workdir = \"/app\" }")
+    ));
+    assert!(!warned(&remote.replace("workdir = \".\"", "")));
 }

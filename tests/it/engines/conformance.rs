@@ -10,7 +10,10 @@ use serde_json::Value;
 use tokio::{process::Command, time::timeout};
 
 use super::{has, launcher};
-use crate::support::stack::{API_KEY, SECRET, model, workspace};
+use crate::support::stack::{API_KEY, SECRET, model, trainhook_in, workspace};
+
+/// One of the promises, which is tried quickly.
+const PROMISE: &str = "exit_1";
 
 /// All promises of one executor, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -105,4 +108,45 @@ async fn the_launcher_in_sh_keeps_every_promise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_launcher_in_python_keeps_every_promise() {
     launcher_keeps_every_promise("launcher.py", &["python3"]).await;
+}
+
+/// Exit code and output of one promise's trial, where `jobs_listen` of the file is taken.
+fn with_a_taken_port(jobs_url: impl Fn(std::net::SocketAddr) -> String) -> (Option<i32>, String) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = format!(
+        "[server]\njobs_listen = \"{address}\"\njobs_url = \"{}\"\n{}[executors.local]\nkind = \"local\"\n\
+         mirror = \"node\"\n{}",
+        jobs_url(address),
+        workspace("main", "/", "http://127.0.0.1:1/graphql"),
+        model("job", "true", "")
+    );
+    for (name, text) in [
+        ("models.toml", file.as_str()),
+        ("secret", SECRET),
+        ("key", API_KEY),
+    ] {
+        fs::write(folder.path().join(name), text).expect("the folder is writable");
+    }
+    let tried = trainhook_in(folder.path(), &["conformance", "local", "--only", PROMISE]);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        tried.status.code(),
+        text(&tried.stdout) + &text(&tried.stderr),
+    )
+}
+
+#[test]
+fn the_kit_runs_beside_a_server_that_has_its_port() {
+    let (code, text) = with_a_taken_port(|address| format!("http://{address}"));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("1 promises kept"), "{text}");
+}
+
+#[test]
+fn a_taken_port_that_others_are_led_to_is_named_with_what_to_do() {
+    let (code, text) = with_a_taken_port(|_| "http://trainhook.example:8082".to_owned());
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("is taken: stop the server"), "{text}");
 }

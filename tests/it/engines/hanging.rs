@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{has, launcher};
+use crate::metrics::metrics;
 use crate::support::stack::{Stack, UNTIL_GO, job_id, model, statuses};
 
 /// The example's launcher, which hangs as long as there is a file `hang`.
@@ -51,9 +52,13 @@ async fn an_engine_that_hangs_slows_down_nobody_else_and_ends_no_job() {
         "it is only not seen"
     );
 
+    let up = |name: &str| format!("trainhook_executor_up{{executor=\"{name}\"}}");
+    assert_eq!(metrics(&stack).await.get(&up("hanging")), Some(&0.0));
+
     fs::remove_file(&hang).expect("it is there");
     stack.go();
     stack.told(&running, "COMPLETE").await;
     stack.told(&waiting, "COMPLETE").await;
     assert_eq!(stack.lines("runs"), ["1"], "one start");
+    assert_eq!(metrics(&stack).await.get(&up("hanging")), Some(&1.0));
 }

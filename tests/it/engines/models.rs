@@ -31,7 +31,9 @@ fn a_model_speaks_to_kinds_that_the_file_has() {
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = run(&["check"], &format!("{LOCAL}{spoken}"));
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("models.job.program: unknown key"), "{text}");
+    let expected = ":12: models.job.program: no executor of this file is of kind \"program\"";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("1 mistake"), "{text}");
 }
 
 #[test]

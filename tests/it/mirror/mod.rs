@@ -8,6 +8,7 @@ mod refusals;
 mod stranger;
 mod telling;
 mod training;
+mod unheard;
 
 use std::{
     fs,
@@ -39,6 +40,15 @@ impl Site {
 
     /// With more settings of `[server]`.
     async fn start_with(server: &str, models: &str) -> Self {
+        Self::start_whole(server, "", models).await
+    }
+
+    /// With more settings of the executor.
+    async fn start_on(executor: &str, models: &str) -> Self {
+        Self::start_whole("", executor, models).await
+    }
+
+    async fn start_whole(server: &str, more: &str, models: &str) -> Self {
         let proxy = Proxy::start().await;
         let scheme = if server.contains("jobs_tls") {
             "https"
@@ -52,7 +62,7 @@ impl Site {
         let settings = settings().replacen("[server]\n", &jobs, 1);
         let executor = "[executors.local]\nkind = \"local\"\nmirror = \"node\"\nmax_running = 2\n";
         let stack = Stack::start_whole(|endpoint| {
-            settings + &workspace("main", "/", endpoint) + executor + models
+            settings + &workspace("main", "/", endpoint) + executor + more + models
         });
         let site = Self {
             stack: stack.await,
