@@ -189,6 +189,28 @@ async fn files_of_metrics_that_are_none_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_understood_of_a_commands_words_is_counted() {
+    let script = format!(
+        "{HAND_OVER}; (echo '{{\"type\":\"metrc\"}}'; echo; head -c 70000 /dev/zero | tr '\\0' x; echo; \
+         echo '{{\"type\":\"metric\",\"name\":\"loss\",\"value\":0.5}}') >> $TRAINHOOK_JOB_DIR/events.ndjson; \
+         echo '{{\"accuracy\":0.5,\"name\":\"x\"}}' > $TRAINHOOK_OUT_DIR/metrics.json; \
+         echo '[1]' > $TRAINHOOK_OUT_DIR/artifacts.json"
+    );
+    let stack = start_model(&script, "").await;
+    stack.leave(&[line(0)]);
+    let (run, id) = stack.click_run().await;
+    stack.told(&run, "COMPLETE").await;
+    let progress = &stack.job(&id)["job"]["progress"];
+    assert_eq!(
+        progress["skipped"],
+        json!({"events.ndjson": 2, "out/metrics.json": 1, "out/artifacts.json": 1})
+    );
+    assert_eq!(progress["metrics"]["loss"], 0.5);
+    let shown = stack.trainhook(&["jobs", "show", &id]);
+    assert!(shown.contains("2 of events.ndjson"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn imports_are_counted_for_whoever_watches() {
     let stack = start("max_row_errors = 1").await;
     stack.leave(&[line(0), line(1), json!({"global_key": "row-000000002"})]);
