@@ -191,12 +191,22 @@ async fn files_of_metrics_that_are_none_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_understood_of_a_commands_words_is_counted() {
     let script = format!(
-        "{HAND_OVER}; (echo '{{\"type\":\"metrc\"}}'; echo; head -c 70000 /dev/zero | tr '\\0' x; echo; \
-         echo '{{\"type\":\"metric\",\"name\":\"loss\",\"value\":0.5}}') >> $TRAINHOOK_JOB_DIR/events.ndjson; \
-         echo '{{\"accuracy\":0.5,\"name\":\"x\"}}' > $TRAINHOOK_OUT_DIR/metrics.json; \
-         echo '[1]' > $TRAINHOOK_OUT_DIR/artifacts.json"
+        "{HAND_OVER}; cp metrics.json artifacts.json $TRAINHOOK_OUT_DIR/; \
+         cat events >> $TRAINHOOK_JOB_DIR/events.ndjson"
     );
     let stack = start_model(&script, "").await;
+    let (unknown, long) = (json!({"type": "metrc"}), "x".repeat(70_000));
+    let known = json!({"type": "metric", "name": "loss", "value": 0.5});
+    for (name, text) in [
+        ("events", format!("{unknown}\n\n{long}\n{known}\n")),
+        (
+            "metrics.json",
+            json!({"accuracy": 0.5, "name": "x"}).to_string(),
+        ),
+        ("artifacts.json", json!([1]).to_string()),
+    ] {
+        fs::write(stack.folder.path().join(name), text).expect("writable");
+    }
     stack.leave(&[line(0)]);
     let (run, id) = stack.click_run().await;
     stack.told(&run, "COMPLETE").await;
