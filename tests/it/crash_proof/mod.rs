@@ -19,7 +19,7 @@
 //! | half of the data is downloaded | `export::restart::a_server_that_is_killed_goes_on_behind_what_is_on_disk` |
 //! | a chunk is posted and its row not written | `upload::kills::a_kill_while_the_second_chunk_is_sent_loses_and_repeats_nothing` |
 //! | an import runs | `upload::kills::a_kill_while_an_import_runs_finds_it_again` |
-//! | a cancel is wished and not acted on | `stopping::a_wish_to_stop_outlives_the_server` |
+//! | a cancel is wished and not acted on | `stopping::a_wish_to_stop_that_could_not_be_acted_on_outlives_the_server` |
 //! | the disk is full in the middle of a batch | `full_disk::of_many_clicks_at_once_on_a_disk_that_fills_up_each_is_told_the_truth`, and the tests of `store::writer` |
 //! | a write panics | `store::writer`: from outside none can be made to |
 //! | the clock is set a day ahead, a day back | `clocks::a_clock_that_is_set_delays_nothing_and_ends_nothing` |
