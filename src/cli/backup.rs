@@ -16,8 +16,8 @@ use crate::{
 /// Copies the store's database into one file, while the server runs or not.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The copy is whole when the command ends; an older FILE is replaced only then. Job directories \
-                  are not part of it: back jobs_dir up by your own means, if at all."
+    after_help = "The copy is whole when the command ends; an older FILE is replaced only then. It holds the key of \
+                  the jobs' tokens, too: keep it to yourself. Job directories are not part of it: back jobs_dir up by your own means, if at all."
 )]
 pub(super) struct BackupArgs {
     /// The copy; only its owner can read it.

@@ -56,6 +56,11 @@ pub enum FaultKind {
         /// How much later, in milliseconds.
         milliseconds: u64,
     },
+    /// It takes effect at once and is answered this much later; at most [`HOLD_LIMIT`].
+    AnswerLate {
+        /// How much later, in milliseconds.
+        milliseconds: u64,
+    },
     /// The connection is closed without an answer; the call has no effect.
     DropBefore,
     /// The connection is closed without an answer after the call took effect.

@@ -70,7 +70,7 @@ async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -
     };
     match fault {
         None => give(),
-        Some(FaultKind::Delay { milliseconds }) => {
+        Some(FaultKind::Delay { milliseconds } | FaultKind::AnswerLate { milliseconds }) => {
             sleep(hold(milliseconds)).await;
             give()
         }

@@ -84,6 +84,11 @@ impl Exchange {
                 sleep(hold(milliseconds)).await;
                 self.carry_out(shared)
             }
+            Some(FaultKind::AnswerLate { milliseconds }) => {
+                let answer = self.carry_out(shared);
+                sleep(hold(milliseconds)).await;
+                answer
+            }
             Some(FaultKind::DropAfter) => {
                 self.carry_out(shared);
                 closed()

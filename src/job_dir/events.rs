@@ -13,7 +13,7 @@ pub const EVENT_LINE_LIMIT: usize = 64 * 1024;
 /// The most that one look reads, in bytes; the rest is read at the next look.
 const BATCH_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// One line of `events.ndjson`. Lines of other shapes are skipped.
+/// One line of `events.ndjson`. Lines of other shapes are skipped and counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
@@ -65,6 +65,8 @@ pub enum Level {
 pub struct EventBatch {
     /// The events, in order.
     pub events: Vec<Event>,
+    /// Lines that are none.
+    pub skipped: u64,
     /// Read on from here next time.
     pub offset: u64,
 }
@@ -100,8 +102,8 @@ impl AttemptDir {
     pub fn read_events(&self, offset: u64) -> io::Result<EventBatch> {
         let Some(mut file) = files::open_untrusted(self.path(), "events.ndjson")? else {
             return Ok(EventBatch {
-                events: Vec::new(),
                 offset,
+                ..EventBatch::default()
             });
         };
         file.seek(SeekFrom::Start(offset))?;
@@ -115,12 +117,18 @@ impl AttemptDir {
         };
         let lines = bytes[..complete]
             .split(|byte| *byte == b'\n')
-            .filter(|line| line.len() <= EVENT_LINE_LIMIT);
-        let events = lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect();
+            .filter(|line| !line.trim_ascii().is_empty());
+        let (mut events, mut skipped) = (Vec::new(), 0);
+        for line in lines {
+            let fits = line.len() <= EVENT_LINE_LIMIT;
+            match serde_json::from_slice(line).ok().filter(|_| fits) {
+                Some(event) => events.push(event),
+                None => skipped += 1,
+            }
+        }
         Ok(EventBatch {
             events,
+            skipped,
             offset: offset + complete as u64,
         })
     }

@@ -14,9 +14,6 @@ use uuid::Uuid;
 
 use crate::{config::Secret, job::LaunchId, job_dir::files};
 
-/// The key's file in `state_dir`.
-const FILE: &str = "mirror.key";
-
 /// A key of ours has as many characters.
 const KEY_LENGTH: usize = 64;
 
@@ -34,27 +31,64 @@ pub struct MirrorKey {
 }
 
 impl MirrorKey {
+    /// The key's file in `state_dir`.
+    pub const FILE: &str = "mirror.key";
+
     /// Reads the key of `state_dir`, or makes it: 244 random bits that only our user can read.
     ///
     /// # Errors
     /// When the file cannot be read or written, or holds something else.
     pub fn load(state_dir: &Path) -> io::Result<Self> {
-        let path = state_dir.join(FILE);
+        let key = match Self::stored(state_dir)? {
+            Some(key) => key,
+            None => {
+                let key = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+                let key = Secret::new(key);
+                Self::store(state_dir, &key)?;
+                key
+            }
+        };
+        Ok(Self { key })
+    }
+
+    /// The key of `state_dir`, for a copy of it; none if it has none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else.
+    pub fn stored(state_dir: &Path) -> io::Result<Option<Secret>> {
         let mut text = String::new();
-        match File::open(&path) {
+        match File::open(state_dir.join(Self::FILE)) {
             Ok(file) => file.take(1024).read_to_string(&mut text).map(drop)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => text = create(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
         // A key that differs from the one that live attempts know would shut them all out.
         match text.trim() {
-            key if key.len() == KEY_LENGTH => Ok(Self {
-                key: Secret::new(key),
-            }),
-            _ => Err(io::Error::other(
-                "it holds no key: put it back from a copy, or remove it if no job runs on another machine",
-            )),
+            key if key.len() == KEY_LENGTH => Ok(Some(Secret::new(key))),
+            _ => Err(io::Error::other(format!(
+                "{} holds no key: put it back from a copy, or remove it if no job runs on another machine",
+                Self::FILE
+            ))),
         }
+    }
+
+    /// Makes `key` the key of `state_dir`. It appears whole or not at all: a half one would be another.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn store(state_dir: &Path, key: &Secret) -> io::Result<()> {
+        let path = state_dir.join(Self::FILE);
+        let draft = path.with_extension(format!("key.{}", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
+        file.write_all(key.expose().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        files::sync_dir(state_dir)
     }
 
     /// What travels with a launch, where engines may show it: good for the claim alone.
@@ -105,23 +139,4 @@ pub fn hex(bytes: &[u8]) -> String {
 
 fn same(expected: &Secret, given: &str) -> bool {
     bool::from(expected.expose().as_bytes().ct_eq(given.as_bytes()))
-}
-
-/// The key appears whole or not at all: a half one would be another.
-fn create(path: &Path) -> io::Result<String> {
-    let key = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    let draft = path.with_extension(format!("key.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(key.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    if let Some(folder) = path.parent() {
-        files::sync_dir(folder)?;
-    }
-    Ok(key)
 }

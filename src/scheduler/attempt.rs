@@ -66,8 +66,8 @@ impl EngineLoop {
                 heartbeat: dir.read_heartbeat()?,
                 // What a command tells is its own affair: it must not hide how the attempt stands.
                 events: dir.read_events(offset).unwrap_or(EventBatch {
-                    events: Vec::new(),
                     offset,
+                    ..EventBatch::default()
                 }),
             })
         });

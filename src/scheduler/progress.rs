@@ -24,6 +24,18 @@ const PLACE_LIMIT: usize = 1000;
 /// Characters of a note that are kept.
 const NOTE_LIMIT: usize = 500;
 
+/// Where a command tells what it does.
+const EVENTS: &str = "events.ndjson";
+
+/// Where a command leaves numbers.
+const METRICS: &str = "out/metrics.json";
+
+/// Where a command leaves the places of what it made.
+const ARTIFACTS: &str = "out/artifacts.json";
+
+/// What may stand in such a file.
+type Table = serde_json::Map<String, serde_json::Value>;
+
 /// Everything told so far.
 struct Told {
     stage: Option<Stage>,
@@ -72,21 +84,27 @@ impl EngineLoop {
     async fn read_results(&self, job: &Job, told: &mut Told) {
         let dir = self.attempt_dir(job);
         let read = tokio::task::spawn_blocking(move || {
-            ["out/metrics.json", "out/artifacts.json"].map(|name| read_table(&dir, name))
+            [METRICS, ARTIFACTS].map(|name| read_table(&dir, name))
         });
-        let [metrics, artifacts] = read.await.unwrap_or_default();
-        for (name, value) in metrics {
-            if let Some(value) = value.as_f64() {
-                told.remember(name, value);
-            }
+        let [metrics, artifacts] = read.await.unwrap_or([None, None]);
+        for (file, table) in [(METRICS, &metrics), (ARTIFACTS, &artifacts)] {
+            told.skip(file, u64::from(table.is_none()));
         }
-        for (name, place) in artifacts {
+        for (name, value) in metrics.unwrap_or_default() {
+            let kept = value
+                .as_f64()
+                .is_some_and(|value| told.remember(name, value));
+            told.skip(METRICS, u64::from(!kept));
+        }
+        for (name, place) in artifacts.unwrap_or_default() {
             let known = told.progress.artifacts.contains_key(&name);
             let fits = told.progress.artifacts.len() < ARTIFACTS_LIMIT;
             if let Some(place) = place.as_str().filter(|_| is_name(&name) && (known || fits)) {
                 let place = place.chars().filter(|c| !c.is_control()).take(PLACE_LIMIT);
                 let place = self.redact(job, place.collect()).await;
                 told.progress.artifacts.insert(name, place);
+            } else {
+                told.skip(ARTIFACTS, 1);
             }
         }
     }
@@ -114,11 +132,11 @@ impl EngineLoop {
     }
 }
 
-/// An object that a command may have left; an empty one if it has not.
-fn read_table(dir: &AttemptDir, name: &str) -> serde_json::Map<String, serde_json::Value> {
+/// An object that a command may have left; an empty one if it has not, and none if it is something else.
+fn read_table(dir: &AttemptDir, name: &str) -> Option<Table> {
     let read = files::read_json(dir.path(), name, RESULT_LIMIT);
     let read = read.inspect_err(|error| tracing::warn!("{}: {error}", dir.path().display()));
-    read.ok().flatten().unwrap_or_default()
+    read.ok().map(Option::unwrap_or_default)
 }
 
 /// Whether something may be called so in Labelbox's metadata.
@@ -137,13 +155,17 @@ impl Told {
 
     fn take_in(&mut self, batch: EventBatch) {
         self.offset = batch.offset;
+        self.skip(EVENTS, batch.skipped);
         for event in batch.events {
             match event {
                 Event::Stage { stage } => self.stage = Some(stage),
                 Event::Progress { percent } => {
                     self.progress.percent = Some(percent.clamp(0.0, 100.0));
                 }
-                Event::Metric { name, value, .. } => self.remember(name, value),
+                Event::Metric { name, value, .. } => {
+                    let kept = self.remember(name, value);
+                    self.skip(EVENTS, u64::from(!kept));
+                }
                 Event::Note { text, .. } => {
                     self.progress.note = Some(text.chars().take(NOTE_LIMIT).collect());
                 }
@@ -151,12 +173,23 @@ impl Told {
         }
     }
 
-    fn remember(&mut self, name: String, value: f64) {
+    /// Counts what could not be used of a file, so that whoever misses it sees why.
+    fn skip(&mut self, file: &str, count: u64) {
+        if count > 0 {
+            let skipped = self.progress.skipped.entry(file.to_owned()).or_default();
+            *skipped = skipped.saturating_add(count);
+        }
+    }
+
+    /// Whether it is kept.
+    fn remember(&mut self, name: String, value: f64) -> bool {
         let metrics = &mut self.progress.metrics;
         let known = metrics.contains_key(&name);
         let fits = metrics.len() < METRICS_LIMIT && is_name(&name);
-        if value.is_finite() && (known || fits) {
+        let kept = value.is_finite() && (known || fits);
+        if kept {
             metrics.insert(name, value);
         }
+        kept
     }
 }

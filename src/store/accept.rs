@@ -97,6 +97,9 @@ fn answered_before(
             false => Acceptance::OtherModel(job),
         }));
     }
+    if let Some(job) = uploaded_by(connection, new)? {
+        return Ok(Some(Acceptance::Duplicate(job)));
+    }
     Ok(redelivered(connection, new, digest, now)?.map(Acceptance::Duplicate))
 }
 
@@ -116,6 +119,21 @@ fn live_job(connection: &Connection, new: &NewJob) -> Result<Option<Job>, StoreE
     Ok(statement
         .query_row((&new.workspace, new.model_run_id.as_str()), job_from_row)
         .optional()?)
+}
+
+/// The job that uploads, or has uploaded, what the parent left. Whoever asked for the same at the same moment may come
+/// when it has ended, and a second one would send what the first has sent.
+fn uploaded_by(connection: &Connection, new: &NewJob) -> Result<Option<Job>, StoreError> {
+    let (JobKind::Upload, Some(parent)) = (new.kind, new.parent) else {
+        return Ok(None);
+    };
+    let sql = format!(
+        "SELECT {JOB_COLUMNS} FROM jobs WHERE workspace = ?1 AND model_run_id = ?2 AND kind = ?3 AND parent = ?4"
+    );
+    let (run, kind) = (new.model_run_id.as_str(), JobKind::Upload.as_str());
+    let key = (&new.workspace, run, kind, parent.to_string());
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row(key, job_from_row).optional()?)
 }
 
 /// The run's last job, if this very body began it a moment ago and it has not failed.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, backup::Backup};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, backup::Backup};
 
 use super::{
     OpenError, Store,
@@ -16,7 +16,7 @@ use super::{
     open::{BUSY_TIMEOUT, SCHEMA_VERSION, database_file, migrate, user_version},
     rows::millis,
 };
-use crate::job_dir::files::sync_dir;
+use crate::{config::Secret, job_dir::files::sync_dir, mirror::MirrorKey};
 
 /// Why a copy was not made. Nothing is left of it, and what it would have replaced is still there.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,11 @@ impl Store {
     /// [`BackupError`].
     pub fn backup(state_dir: &Path, copy: &Path, now: Timestamp) -> Result<(), BackupError> {
         let source = open_to_read(&database_file(state_dir))?;
-        copy_database(&source, copy, |copied| mark_as_backup(copied, now))
+        let key = MirrorKey::stored(state_dir).map_err(write_error(state_dir))?;
+        copy_database(&source, copy, |copied| {
+            mark_as_backup(copied, now)?;
+            key.iter().try_for_each(|key| enclose(copied, key))
+        })
     }
 
     /// Puts `backup` in the place of the database of `state_dir`, whose server must not run. Answers where the
@@ -85,7 +89,17 @@ impl Store {
         let _folder = StateDir::own(state_dir).map_err(Box::new)?;
         let file = database_file(state_dir);
         let arriving = state_dir.join("trainhook.db.restoring");
-        copy_database(&source, &arriving, |copied| mark_as_backup(copied, now))?;
+        let key = enclosed(&source).map_err(|source| BackupError::Read {
+            path: backup.to_owned(),
+            source,
+        })?;
+        copy_database(&source, &arriving, |copied| {
+            mark_as_backup(copied, now)?;
+            copied.execute_batch("DROP TABLE IF EXISTS mirror_key")
+        })?;
+        if let Some(key) = key {
+            put_back(state_dir, &key, now).map_err(write_error(state_dir))?;
+        }
         let moved = move_aside(&file, now).map_err(write_error(&file))?;
         let placed = fs::rename(&arriving, &file).and_then(|()| sync_dir(state_dir));
         placed.map_err(write_error(&file))?;
@@ -159,6 +173,43 @@ fn mark_as_backup(copied: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     copied.execute(sql, [millis(now)]).map(drop)
 }
 
+/// Attempts that share no files with the server know it by tokens made of this key, so the copy holds it too.
+fn enclose(copied: &Connection, key: &Secret) -> rusqlite::Result<()> {
+    copied.execute_batch(
+        "DROP TABLE IF EXISTS mirror_key; CREATE TABLE mirror_key (key TEXT NOT NULL)",
+    )?;
+    let sql = "INSERT INTO mirror_key (key) VALUES (?1)";
+    copied.execute(sql, [key.expose()]).map(drop)
+}
+
+/// Older backups hold none, nor do those of servers that never had one.
+fn enclosed(backup: &Connection) -> rusqlite::Result<Option<Secret>> {
+    if !backup.table_exists(None, "mirror_key")? {
+        return Ok(None);
+    }
+    let sql = "SELECT key FROM mirror_key";
+    let key = backup.query_row(sql, [], |row| row.get::<_, String>(0));
+    Ok(key.optional()?.map(Secret::new))
+}
+
+/// Gives the folder the key that the backup's attempts know; another one that was there is kept beside it.
+fn put_back(state_dir: &Path, key: &Secret, now: Timestamp) -> io::Result<()> {
+    match MirrorKey::stored(state_dir) {
+        Ok(Some(there)) if there.expose() == key.expose() => return Ok(()),
+        Ok(None) => {}
+        Ok(Some(_)) | Err(_) => {
+            let file = state_dir.join(MirrorKey::FILE);
+            fs::rename(&file, replaced(&file, now))?;
+        }
+    }
+    MirrorKey::store(state_dir, key)
+}
+
+/// The name of a file that something else takes the place of.
+fn replaced(file: &Path, now: Timestamp) -> PathBuf {
+    file.with_added_extension(format!("replaced-{}", now.strftime("%Y%m%dT%H%M%S%.3fZ")))
+}
+
 fn open_to_read(file: &Path) -> Result<Connection, BackupError> {
     let read_error = |source| BackupError::Read {
         path: file.to_owned(),
@@ -185,8 +236,7 @@ fn move_aside(file: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     if !file.exists() {
         return Ok(None);
     }
-    let aside =
-        file.with_added_extension(format!("replaced-{}", now.strftime("%Y%m%dT%H%M%S%.3fZ")));
+    let aside = replaced(file, now);
     // The log goes into the file, so that the file can be moved alone. A damaged one keeps its log beside it.
     let folded = Connection::open(file).and_then(|old| {
         old.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

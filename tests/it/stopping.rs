@@ -1,5 +1,7 @@
 //! Jobs that are stopped: by a person, or by a time-out.
 
+use std::fs;
+
 use trainhook::process::ProcessId;
 
 use crate::support::stack::{Stack, UNTIL_GO, job_id, model, statuses, trainhook_in, wait_until};
@@ -139,6 +141,29 @@ async fn a_wish_to_stop_outlives_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wish_to_stop_that_could_not_be_acted_on_outlives_the_server() {
+    let mut stack = Stack::start(&model("job", UNTIL_GO, "cancel_grace = \"1h\"")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.wait_for_lines("runs", 1).await;
+    // Where a folder is, no wish can be written: the supervisor cannot be told.
+    let wish = stack
+        .folder
+        .path()
+        .join("jobs")
+        .join(&id)
+        .join("a1/cancel.json");
+    fs::create_dir(&wish).expect("it is ours");
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.server.kill();
+    fs::remove_dir(&wish).expect("it is there, and empty");
+    stack.restart().await;
+    last_message(&stack, &run).await;
+    assert_eq!(stack.job(&id)["job"]["state"], "cancelled");
+    assert_eq!(stack.lines("runs"), ["1"], "one run of the command");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_reaches_the_command_while_no_server_runs() {
     let mut stack = Stack::start(&model("job", STUBBORN, "cancel_grace = \"100ms\"")).await;
     let run = stack.new_run();
@@ -167,7 +192,7 @@ async fn a_job_whose_folder_cannot_be_read_says_so_and_can_be_cancelled() {
     let id = job_id(&stack.click(&run, "job").await);
     stack.told(&run, "TRAINING_MODEL").await;
     let attempt = stack.folder.path().join("jobs").join(&id).join("a1");
-    std::fs::write(attempt.join("claim.json"), "{").expect("the folder is writable");
+    fs::write(attempt.join("claim.json"), "{").expect("the folder is writable");
     wait_until("a reason", || {
         let waiting = stack.job(&id)["job"]["waiting"].to_string();
         waiting

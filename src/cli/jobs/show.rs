@@ -78,6 +78,12 @@ fn show_progress(job: &Value) {
     for (name, value) in job["progress"]["metrics"].as_object().into_iter().flatten() {
         say(&format!("  {:<12} {}", plain(name), number(value)));
     }
+    for (file, count) in job["progress"]["skipped"].as_object().into_iter().flatten() {
+        say(&format!(
+            "  {:<12} {count} of {file}: not understood",
+            "skipped"
+        ));
+    }
 }
 
 fn show_imports(answer: &Value) {

@@ -31,6 +31,7 @@ impl Admin {
             "parent": job.parent, "kind": job.kind, "waiting": waiting, "stopWished": job.stop,
             "progress": {
                 "percent": job.progress.percent, "note": job.progress.note, "metrics": job.progress.metrics,
+                "skipped": job.progress.skipped,
             },
             "acceptedAt": time(job.accepted_at), "startedAt": job.started_at.map(time),
             "endedAt": job.ended_at.map(time), "labelboxStatus": job.pipeline_status(),

@@ -93,6 +93,22 @@ async fn a_delayed_call_is_answered_and_a_graphql_error_has_its_code() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_answered_late_has_its_effect_before() {
+    let emulator = start().await;
+    let (_, run) = emulator.create_model_run(None, "run");
+    let body = update(&run, json!({ "status": "COMPLETE" }));
+    let late = FaultKind::AnswerLate {
+        milliseconds: 60_000,
+    };
+    emulator.add_fault(Fault::once("updateTrainingPipeline", late));
+    let complete = emulator.wait_for(&run, LIMIT, |timeline| timeline.len() == 1);
+    tokio::select! {
+        effect = complete => assert_eq!(effect.expect("its effect").len(), 1),
+        answer = post(&emulator, "/_gql", &body) => panic!("answered: {answer:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_wait_ends_with_the_update_it_waits_for() {
     let emulator = start().await;
     let (_, run) = emulator.create_model_run(None, "run");

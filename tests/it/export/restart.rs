@@ -7,7 +7,7 @@ use serde_json::Value;
 use trainhook::emulator::{Dataset, Fault, FaultKind, Timing};
 
 use super::{assert_digits, in_files_of, model, read_json, start, start_with};
-use crate::metrics::metrics;
+use crate::{metrics::metrics, support::stack::wait_until};
 
 const FILES: &str = "/files/exports";
 
@@ -62,6 +62,25 @@ async fn a_task_that_is_in_progress_outlives_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_labelbox_began_and_nobody_noted_is_followed_by_another_one() {
+    let mut stack = start(&model("digits", "echo run >> runs", "")).await;
+    let late = FaultKind::AnswerLate {
+        milliseconds: 600_000,
+    };
+    let fault = Fault::once("exportDataRowsInModelRun", late);
+    stack.emulator.add_fault(fault);
+    let (run, id) = stack.click_with(&Dataset::digits(), "digits").await;
+    let begun = || (stack.emulator.export_tasks() == 1).then_some(());
+    wait_until("the task", begun).await;
+    stack.server.kill();
+    stack.restart().await;
+    stack.told(&run, "COMPLETE").await;
+    assert_digits(&stack.job_dir(&id));
+    assert_eq!(stack.emulator.export_tasks(), 2);
+    assert_eq!(stack.lines("runs"), ["run"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_that_are_on_disk_are_not_asked_for_again() {
     let takes = Timing {
         export_takes: Duration::from_secs(4),
@@ -75,7 +94,7 @@ async fn pages_that_are_on_disk_are_not_asked_for_again() {
         let state = fs::read_to_string(&state).ok()?;
         state.contains("\"complete\":true").then_some(())
     };
-    crate::support::stack::wait_until("the pages", are_saved).await;
+    wait_until("the pages", are_saved).await;
     let pages = stack.asked("annotationGroups");
     stack.server.kill();
     stack.restart().await;

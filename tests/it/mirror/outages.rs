@@ -58,6 +58,23 @@ async fn a_server_killed_again_and_again_starts_the_command_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_goes_on_with_a_server_of_which_only_a_backup_was_left() {
+    let mut site = Site::start(&model("job", UNTIL_GO, "")).await;
+    let run = site.stack.new_run();
+    site.stack.click(&run, "job").await;
+    site.stack.wait_for_lines("runs", 1).await;
+    site.stack.trainhook(&["backup", "backup.db"]);
+    site.stack.server.kill();
+    let state = site.stack.folder.path().join("state");
+    fs::remove_dir_all(&state).expect("it is there");
+    site.stack.trainhook(&["restore", "backup.db"]);
+    site.restart().await;
+    site.stack.go();
+    site.stack.told(&run, "COMPLETE").await;
+    assert_eq!(site.stack.lines("runs"), ["1"], "one run of the command");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_ends_while_the_server_is_away_arrives_when_it_is_back() {
     let mut site = Site::start(&model("job", BIG, "")).await;
     let run = site.stack.new_run();

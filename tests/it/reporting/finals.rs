@@ -127,6 +127,50 @@ async fn an_update_that_was_under_way_when_the_server_was_killed_may_come_late()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_final_that_was_told_and_not_marked_when_the_server_was_killed_is_told_again() {
+    let mut stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let run = training(&stack, "job").await;
+    let late = FaultKind::AnswerLate {
+        milliseconds: 600_000,
+    };
+    stack.emulator.add_fault(Fault::once(UPDATE, late));
+    stack.go();
+    stack.told(&run, "COMPLETE").await;
+    stack.server.kill();
+    stack.restart().await;
+    let twice = stack
+        .emulator
+        .wait_for(&run, LIMIT, |timeline| count(timeline, "COMPLETE") == 2);
+    assert_in_order(&twice.await.expect("the final, again"), "COMPLETE");
+    settled(&stack).await;
+    assert_eq!(count(&stack.emulator.timeline(&run), "COMPLETE"), 2);
+    assert_eq!(stack.lines("runs").len(), 1, "one run of the command");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_that_nobody_was_told_when_the_server_was_killed_is_told() {
+    let mut stack = Stack::start(&model("job", UNTIL_GO, "")).await;
+    let run = training(&stack, "job").await;
+    let hang = FaultKind::Hang {
+        milliseconds: 600_000,
+    };
+    let before = stack.emulator.requests().len();
+    stack.emulator.add_fault(Fault::once(UPDATE, hang));
+    stack.go();
+    let under_way = stack.emulator.wait_for_requests(LIMIT, |all| {
+        let status =
+            |call: &&RecordedRequest| call.body["variables"]["data"]["status"] == "COMPLETE";
+        calls(&all[before..], UPDATE).iter().any(status)
+    });
+    under_way.await.expect("the final is under way");
+    stack.server.kill();
+    stack.restart().await;
+    assert_in_order(&stack.told(&run, "COMPLETE").await, "COMPLETE");
+    settled(&stack).await;
+    assert_eq!(count(&stack.emulator.timeline(&run), "COMPLETE"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_final_goes_out_although_the_old_message_may_not_be_read() {
     let stack = stack_with(&[("parked_retry", "1h")], &model("job", UNTIL_GO, "")).await;
     let run = training(&stack, "job").await;

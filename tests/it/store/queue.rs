@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use trainhook::{
     config::{ModelEntry, Resources},
-    job::{Cause, Change, Job, JobState, Stop},
-    store::{Acceptance, Slots, StoreError},
+    job::{Cause, Change, Job, JobKind, JobState, Stop},
+    store::{Acceptance, NewJob, Slots, StoreError},
 };
 
 use super::{SECOND, Shelf, entry, noon, request};
@@ -64,6 +64,49 @@ async fn another_model_on_a_live_run_is_told_apart() {
     shelf.accept("r1", entry()).await;
     let other = shelf.accept("r1", model(2, "two")).await;
     assert!(matches!(other, Acceptance::OtherModel(_)), "{other:?}");
+}
+
+#[tokio::test]
+async fn of_two_uploads_of_the_same_training_the_later_is_the_first_one_again() {
+    let shelf = Shelf::new();
+    let Acceptance::New(trained) = shelf.accept("r1", entry()).await else {
+        panic!("a fresh run");
+    };
+    let fails = || Change::Fail {
+        cause: Cause::UploadFailed,
+        message: "not taken".to_owned(),
+    };
+    shelf.change(&trained, fails()).await;
+    // Both were asked for when the training was the last that had failed.
+    let upload = || NewJob {
+        kind: JobKind::Upload,
+        parent: Some(trained.id),
+        redelivery_window: std::time::Duration::ZERO,
+        limited: false,
+        ..request("r1", entry())
+    };
+    let Acceptance::New(first) = shelf
+        .store
+        .accept(upload(), noon())
+        .await
+        .expect("it commits")
+    else {
+        panic!("the first upload");
+    };
+    shelf.change(&first, fails()).await;
+    let second = shelf.store.accept(upload(), noon()).await;
+    let second = second.expect("it commits");
+    assert!(
+        matches!(&second, Acceptance::Duplicate(job) if job.id == first.id),
+        "{second:?}"
+    );
+    // What the first one left is asked for by its name.
+    let next = NewJob {
+        parent: Some(first.id),
+        ..upload()
+    };
+    let next = shelf.store.accept(next, noon()).await.expect("it commits");
+    assert!(matches!(next, Acceptance::New(_)), "{next:?}");
 }
 
 #[tokio::test]

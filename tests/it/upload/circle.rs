@@ -189,6 +189,38 @@ async fn files_of_metrics_that_are_none_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_understood_of_a_commands_words_is_counted() {
+    let script = format!(
+        "{HAND_OVER}; cp metrics.json artifacts.json $TRAINHOOK_OUT_DIR/; \
+         cat events >> $TRAINHOOK_JOB_DIR/events.ndjson"
+    );
+    let stack = start_model(&script, "").await;
+    let (unknown, long) = (json!({"type": "metrc"}), "x".repeat(70_000));
+    let known = json!({"type": "metric", "name": "loss", "value": 0.5});
+    for (name, text) in [
+        ("events", format!("{unknown}\n\n{long}\n{known}\n")),
+        (
+            "metrics.json",
+            json!({"accuracy": 0.5, "name": "x"}).to_string(),
+        ),
+        ("artifacts.json", json!([1]).to_string()),
+    ] {
+        fs::write(stack.folder.path().join(name), text).expect("writable");
+    }
+    stack.leave(&[line(0)]);
+    let (run, id) = stack.click_run().await;
+    stack.told(&run, "COMPLETE").await;
+    let progress = &stack.job(&id)["job"]["progress"];
+    assert_eq!(
+        progress["skipped"],
+        json!({"events.ndjson": 2, "out/metrics.json": 1, "out/artifacts.json": 1})
+    );
+    assert_eq!(progress["metrics"]["loss"], 0.5);
+    let shown = stack.trainhook(&["jobs", "show", &id]);
+    assert!(shown.contains("2 of events.ndjson"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn imports_are_counted_for_whoever_watches() {
     let stack = start("max_row_errors = 1").await;
     stack.leave(&[line(0), line(1), json!({"global_key": "row-000000002"})]);

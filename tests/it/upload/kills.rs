@@ -24,8 +24,12 @@ async fn a_kill_while_the_second_chunk_is_sent_loses_and_repeats_nothing() {
             .emulator
             .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
         let held = match took_effect {
-            true => FaultKind::Delay { milliseconds: 3000 },
-            false => FaultKind::Hang { milliseconds: 3000 },
+            true => FaultKind::AnswerLate {
+                milliseconds: 600_000,
+            },
+            false => FaultKind::Hang {
+                milliseconds: 600_000,
+            },
         };
         stack.emulator.add_fault(Fault::once(POST, held));
         let (run, id) = stack.click_run().await;
@@ -34,6 +38,11 @@ async fn a_kill_while_the_second_chunk_is_sent_loses_and_repeats_nothing() {
                 states == ["finished", "posting", "frozen"]
             })
             .await;
+        let imports = 1 + usize::from(took_effect);
+        wait_until("what it does at Labelbox", || {
+            (stack.imported(&run).imports.len() == imports).then_some(())
+        })
+        .await;
         stack.server.kill();
         stack.restart().await;
         ends_well(&stack, &run).await;
