@@ -55,14 +55,18 @@ pub(super) enum CommandError {
     /// The server refused, or did not answer well.
     #[error("{0}")]
     Refused(String),
+    /// What was waited for did not come in time.
+    #[error("{0}")]
+    OutOfTime(String),
 }
 
 impl CommandError {
-    /// 2 for what the caller wrote, 1 for the rest.
+    /// 2 for what the caller wrote, 3 for what took too long, 1 for the rest.
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) => 2,
             Self::NotRunning(_) | Self::Unanswered(_) | Self::Refused(_) => 1,
+            Self::OutOfTime(_) => 3,
         }
     }
 

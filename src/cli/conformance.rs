@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use super::check;
+use super::{check, terminal::duration};
 use crate::{
-    config::{self, parse_duration},
+    config,
     conformance::{self, Kept, Outcome, Report, Subject},
     executor::Registry,
 };
@@ -33,10 +33,6 @@ pub(super) struct Args {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "a duration such as 90s or 5m".to_owned())
 }
 
 fn promise(text: &str) -> Result<String, String> {

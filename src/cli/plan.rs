@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use super::check;
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ModelEntry},
     executor::{Registry, trial_launch},
     server::build_engines,
 };
@@ -14,7 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Prints exactly what would be submitted for a job of this model; the job's id is made up, and secrets are left out.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Nothing is submitted, and no secret is read.")]
+#[command(
+    after_help = "Nothing is submitted, and no secret is read. What the engine would be given goes to standard output alone."
+)]
 pub(super) struct Args {
     /// The model's name in the settings.
     model: String,
@@ -58,6 +60,7 @@ fn plan(config: &Config, slug: &str, registry: &Registry) -> Result<String, Stri
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    tell_command(entry);
     runtime.block_on(async {
         let engines = build_engines(config.executors.clone(), registry);
         let engines = engines.map_err(|error| error.to_string())?;
@@ -69,6 +72,39 @@ fn plan(config: &Config, slug: &str, registry: &Registry) -> Result<String, Stri
         let planned = planned.map_err(|_| "its engine does not answer".to_owned())?;
         planned.map_err(|error| format!("it would be refused: {error}"))
     })
+}
+
+/// What the supervisor runs is in no engine's words: for people, beside what would be submitted.
+fn tell_command(entry: &ModelEntry) {
+    let words: Vec<String> = entry.command.iter().map(|word| quoted(word)).collect();
+    let command = words.join(" ");
+    eprintln!(
+        "# {} runs, by its supervisor on {}:",
+        entry.slug, entry.executor
+    );
+    eprintln!("#   {command}");
+    match entry.files.is_empty() {
+        true => eprintln!("# in {}", entry.workdir.display()),
+        false => eprintln!("# among its files, copied from {}", entry.workdir.display()),
+    }
+    let names: Vec<&str> = entry
+        .env
+        .keys()
+        .chain(&entry.env_pass)
+        .map(String::as_str)
+        .collect();
+    if !names.is_empty() {
+        eprintln!("# with {}, beside TRAINHOOK_…", names.join(", "));
+    }
+}
+
+/// As a shell would want it, for reading.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,{}".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {

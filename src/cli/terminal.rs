@@ -1,9 +1,14 @@
 //! How things look: colours only on a terminal, columns, and times as people say them.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
+
+use crate::config::parse_duration;
 
 /// Whether standard output takes colours.
 pub(super) fn colours() -> bool {
@@ -64,4 +69,9 @@ pub(super) fn number(value: &Value) -> String {
     value
         .as_f64()
         .map_or_else(|| value.to_string(), |number| number.to_string())
+}
+
+/// An argument such as `90s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "a duration such as 90s or 5m".to_owned())
 }

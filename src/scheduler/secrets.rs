@@ -6,6 +6,9 @@ use crate::config::{Secret, SecretRef};
 /// tells nothing, and may be an ordinary word.
 const SHORTEST_PART: usize = 8;
 
+/// A value shorter than this is no secret, and may be a part of any word.
+const SHORTEST: usize = 6;
+
 /// The server's own secrets: as they were when it started, and wherever they stand now.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
@@ -21,6 +24,7 @@ impl Secrets {
         let references = self.references.iter().chain(more);
         let mut secrets: Vec<Secret> = references.filter_map(|r| r.read().ok()).collect();
         secrets.extend(self.at_start.iter().cloned());
+        secrets.retain(|secret| secret.expose().len() >= SHORTEST);
         // The longest first: one may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         let text = secrets.iter().fold(text, |text, secret| {

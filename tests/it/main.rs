@@ -22,6 +22,7 @@ mod engines;
 mod event_command;
 mod export;
 mod files;
+mod following;
 mod formats;
 mod full_disk;
 mod http_body;

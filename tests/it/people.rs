@@ -1,10 +1,6 @@
 //! The commands for people, as child processes.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+use std::{fs, process::Command};
 
 use serde_json::Value;
 
@@ -155,52 +151,6 @@ async fn what_a_program_reads_is_json() {
     let retried = say(&stack, &["jobs", "retry", &run, "--json"]).out;
     let retried: Value = serde_json::from_str(&retried).expect("JSON");
     assert_eq!(retried["duplicate"], false);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_followed_to_its_end() {
-    let script = "echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done";
-    let stack = Stack::start(&model("talk", script, "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "talk").await;
-    let mut follow = Command::new(env!("CARGO_BIN_EXE_trainhook"))
-        .args(["jobs", "logs", "-f", &run])
-        .current_dir(stack.folder.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let printed = BufReader::new(follow.stdout.take().expect("it is piped"));
-    let mut lines = printed.lines().map_while(Result::ok);
-    assert_eq!(lines.next().as_deref(), Some("begun"), "before the end");
-    stack.go();
-    assert_eq!(lines.collect::<Vec<_>>(), ["done"]);
-    assert!(follow.wait().expect("it ends").success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_followed_across_a_restart_of_the_server() {
-    let script = "echo begun; while [ ! -e go ]; do sleep 0.05; done; echo done";
-    let mut stack = Stack::start(&model("talk", script, "")).await;
-    let run = stack.new_run();
-    stack.click(&run, "talk").await;
-    let mut follow = Command::new(env!("CARGO_BIN_EXE_trainhook"))
-        .args(["jobs", "logs", "-f", &run])
-        .current_dir(stack.folder.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let printed = BufReader::new(follow.stdout.take().expect("it is piped"));
-    let mut lines = printed.lines().map_while(Result::ok);
-    assert_eq!(lines.next().as_deref(), Some("begun"));
-    stack.server.kill();
-    let told = BufReader::new(follow.stderr.take().expect("it is piped"));
-    let told = told.lines().map_while(Result::ok).next();
-    assert!(told.is_some_and(|line| line.contains("is away")));
-    stack.restart().await;
-    stack.go();
-    assert_eq!(lines.collect::<Vec<_>>(), ["done"], "nothing twice");
-    assert!(follow.wait().expect("it ends").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

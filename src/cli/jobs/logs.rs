@@ -1,17 +1,13 @@
 //! `trainhook jobs logs`.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use reqwest::header::HeaderMap;
-use tokio::time::Instant;
 
-use super::{AdminClient, CommandError, ServerArgs, find};
-
-/// How often a log that is followed is looked at.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
-
-/// A server that is away longer than this is not waited for.
-const AWAY_LIMIT: Duration = Duration::from_secs(600);
+use super::{
+    AdminClient, CommandError, ServerArgs, find,
+    patience::{LOOK_INTERVAL, Patience},
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,7 +23,6 @@ pub(super) struct Args {
 
 /// A log that is being read: how far it has been printed.
 struct Reading<'a> {
-    client: AdminClient,
     id: &'a str,
     attempt: Option<u32>,
     from: u64,
@@ -39,56 +34,48 @@ impl Args {
         server: &ServerArgs,
         client: AdminClient,
     ) -> Result<(), CommandError> {
-        let id = find(&client, &self.id).await?;
-        let mut reading = Reading {
-            client,
-            id: &id,
+        if !self.follow {
+            let id = find(&client, &self.id).await?;
+            return self.reading(&id).print_all(&client).await;
+        }
+        let mut patience = Patience::new(server, client);
+        let id = patience.find(&self.id).await?;
+        let mut reading = self.reading(&id);
+        loop {
+            let followed = reading.follow(&patience.client).await;
+            if patience.bear(followed).await? == Some(true) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    const fn reading<'a>(&self, id: &'a str) -> Reading<'a> {
+        Reading {
+            id,
             attempt: self.attempt,
             from: 0,
-        };
-        if !self.follow {
-            return reading.print_all().await;
-        }
-        let mut away: Option<Instant> = None;
-        loop {
-            match reading.follow().await {
-                Ok(true) => return Ok(()),
-                Ok(false) => away = None,
-                Err(error) if !error.is_away() => return Err(error),
-                Err(error) => {
-                    let since = away.get_or_insert_with(|| {
-                        eprintln!("… the server is away; the job goes on, and so does this when it is back …");
-                        Instant::now()
-                    });
-                    if since.elapsed() > AWAY_LIMIT {
-                        return Err(error);
-                    }
-                    // A server that was started anew may listen elsewhere.
-                    reading.client = server.connect()?;
-                }
-            }
-            tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
     }
 }
 
 impl Reading<'_> {
     /// Prints what is new; answers whether that was all there will ever be.
-    async fn follow(&mut self) -> Result<bool, CommandError> {
+    async fn follow(&mut self, client: &AdminClient) -> Result<bool, CommandError> {
         // Asked before the log is read, so that what was written last is still printed.
-        let ended = has_ended(&self.client, self.id).await?;
-        self.print_all().await?;
+        let ended = has_ended(client, self.id).await?;
+        self.print_all(client).await?;
         Ok(ended)
     }
 
     /// Prints what there is from `from` on.
-    async fn print_all(&mut self) -> Result<(), CommandError> {
+    async fn print_all(&mut self, client: &AdminClient) -> Result<(), CommandError> {
         let attempt = self.attempt;
         let attempt = attempt.map_or_else(String::new, |attempt| format!("&attempt={attempt}"));
         loop {
             let (id, from) = (self.id, self.from);
             let path = format!("/api/jobs/{id}/log?from={from}{attempt}");
-            let mut answer = self.client.raw(&path).await?;
+            let mut answer = client.raw(&path).await?;
             let (begins, next, total) = offsets(answer.headers());
             if begins > from {
                 eprintln!(

@@ -3,9 +3,11 @@
 mod fetch;
 mod list;
 mod logs;
+mod patience;
 mod prune;
 mod rejected;
 mod show;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ enum Action {
     Show(show::Args),
     /// Prints what a job's command has written
     Logs(logs::Args),
+    /// Waits until a job has ended; its exit code tells how
+    Wait(wait::Args),
     /// Stops a job; Labelbox is told FAILED
     Cancel(Wish),
     /// Starts a job that has ended once more, as a new job
@@ -79,6 +83,7 @@ impl Args {
                 Action::List(args) => args.run(&client).await,
                 Action::Show(args) => args.run(&client).await,
                 Action::Logs(args) => args.run(&self.server, client).await,
+                Action::Wait(args) => args.run(&self.server, client).await,
                 Action::Cancel(wish) => wish.cancel(&client).await,
                 Action::Retry(wish) => wish.start(&client, "retry").await,
                 Action::RetryUpload(wish) => wish.start(&client, "retry-upload").await,

@@ -68,6 +68,10 @@ fn a_plan_shows_what_would_be_submitted_without_its_secrets() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains(API_KEY), "{text}");
+    assert!(
+        text.contains("# job runs, by its supervisor on mine:"),
+        "{text}"
+    );
     let (code, text) = run(&["plan", "jog"], &format!("{PROGRAM}{spoken}"));
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("those that exist: job"), "{text}");
