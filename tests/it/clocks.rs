@@ -5,9 +5,9 @@ use std::{fs, path::PathBuf};
 use trainhook::emulator::{Fault, FaultKind};
 
 use crate::support::{
+    script::write_program,
     skip,
     stack::{Stack, UNTIL_GO, model, settings, statuses, workspace},
-    tracer::write_program,
 };
 
 /// The library that shows a process another time.
@@ -24,7 +24,7 @@ async fn stack_with_a_clock(library: PathBuf, models: &str) -> (Stack, tempfile:
     let clock = folder.path().join("clock");
     fs::write(&clock, "+0").expect("it is writable");
     let script = format!(
-        "#!/bin/sh\nexport LD_PRELOAD={} FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 \
+        "export LD_PRELOAD={} FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 \
          FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1\nexec {} \"$@\"\n",
         library.display(),
         clock.display(),

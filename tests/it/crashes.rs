@@ -8,10 +8,11 @@ use trainhook::process::ProcessId;
 use crate::support::{
     labelbox_door::signed,
     processes,
+    script::write_program,
     server::ServerProcess,
     skip,
     stack::{SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, wait_until, workspace},
-    tracer::{can_trace, traced_program, write_program},
+    tracer::{can_trace, traced_program},
 };
 
 fn attempt(stack: &Stack, id: &str) -> PathBuf {
@@ -215,7 +216,7 @@ async fn what_ended_with_a_container_is_tried_again_in_the_next_one() {
     }
     let folder = tempfile::tempdir().expect("a folder for the test");
     let script = format!(
-        "#!/bin/sh\nexec {IN_A_CONTAINER} sh -c 'mount --bind /dev/null /etc/machine-id 2>/dev/null; \
+        "exec {IN_A_CONTAINER} sh -c 'mount --bind /dev/null /etc/machine-id 2>/dev/null; \
          hostname box-$(date +%N); exec {} \"$@\"' sh \"$@\"\n",
         env!("CARGO_BIN_EXE_trainhook")
     );

@@ -3,11 +3,11 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 use crate::support::{
+    script::write_program,
     stack::{
         API_KEY, SECRET, Stack, UNTIL_GO, job_id, model, settings, statuses, trainhook_in,
         wait_until, workspace,
     },
-    tracer::write_program,
 };
 
 fn refused(output: &Output, code: i32, words: &[&str]) {
@@ -201,8 +201,7 @@ async fn a_log_that_cannot_be_written_ends_neither_server_nor_job() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let program = env!("CARGO_BIN_EXE_trainhook");
     // The test waits for this line; nothing else of the log is ever written.
-    let script =
-        format!("#!/bin/sh\necho listening for Labelbox >&2\nexec {program} \"$@\" 2>/dev/full\n");
+    let script = format!("echo listening for Labelbox >&2\nexec {program} \"$@\" 2>/dev/full\n");
     let program = write_program(folder.path(), "unheard", &script);
     let file = |endpoint: &str| {
         let executor = "[executors.local]\nkind = \"local\"\n";

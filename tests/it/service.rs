@@ -5,9 +5,10 @@ use std::fs;
 use trainhook::process::{Surroundings, is_of_user, unit_of};
 
 use crate::support::{
-    processes, skip,
+    processes,
+    script::write_program,
+    skip,
     stack::{Stack, UNTIL_GO, model, settings, workspace},
-    tracer::write_program,
 };
 
 /// The value of a key in the unit that is shipped.
@@ -50,7 +51,7 @@ async fn what_shields_the_server_when_memory_runs_out_shields_no_training() {
         return skip("the out-of-memory score: it cannot be lowered here");
     }
     let program = env!("CARGO_BIN_EXE_trainhook");
-    let script = format!("#!/bin/sh\n{shield}\nexec {program} \"$@\"\n");
+    let script = format!("{shield}\nexec {program} \"$@\"\n");
     let program = write_program(folder.path(), "shielded", &script);
     let look = "cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj >> scores";
     let file = |endpoint: &str| {

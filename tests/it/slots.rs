@@ -1,12 +1,15 @@
 //! Slots and devices: how many jobs run, in which order, and on which GPUs.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
 use trainhook::emulator::{Fault, FaultKind};
 
-use crate::support::stack::{Stack, UNTIL_GO, job_id, model, settings, wait_until, workspace};
+use crate::support::{
+    script::write_program,
+    stack::{Stack, UNTIL_GO, job_id, model, settings, wait_until, workspace},
+};
 
 /// Notes its run and its devices, and runs until a file named after its run is there.
 const UNTIL_CALLED: &str = "echo $TRAINHOOK_MODEL_RUN_ID $CUDA_VISIBLE_DEVICES >> runs; \
@@ -136,10 +139,7 @@ async fn a_job_without_gpus_sees_none_of_the_executors() {
 
 /// A program of the folder that is this script.
 fn script_in(folder: &tempfile::TempDir, name: &str, script: &str) -> PathBuf {
-    let path = folder.path().join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("the folder is writable");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    path
+    write_program(folder.path(), name, script)
 }
 
 /// The program, as a machine runs it on which programs are looked for in the folder, and then in `others`.

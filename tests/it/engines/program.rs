@@ -1,6 +1,6 @@
 //! The contract with a launcher program, one clause a test.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use trainhook::{
 };
 
 use super::{build, launch};
-use crate::support::processes;
+use crate::support::{processes, script::write_program};
 
 /// An executor whose launcher is these lines of sh.
 struct Launcher {
@@ -26,9 +26,7 @@ impl Launcher {
 
     fn with(script: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let file = folder.path().join("launcher");
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("the folder is writable");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        write_program(folder.path(), "launcher", script);
         let table = format!("command = [\"./launcher\"]\n{more}");
         let executor = build("program", folder.path(), &table);
         Self { folder, executor }

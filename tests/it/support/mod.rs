@@ -10,6 +10,7 @@ pub(crate) mod numbers;
 pub(crate) mod processes;
 pub(crate) mod raw_http;
 pub(crate) mod ray;
+pub(crate) mod script;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod stack;

@@ -1,13 +1,12 @@
 //! kill -9 on the server, and on the engine itself.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use super::{UNTIL_GO, gate::Gate};
 use crate::support::{
     attempts::PROGRAM,
     docker::{Containers, Docker, IMAGE, in_container},
     stack::{statuses, wait_until},
-    tracer::write_program,
 };
 
 fn go(containers: &Containers, id: &str) {
@@ -97,7 +96,9 @@ async fn a_server_that_dies_while_a_container_comes_up_or_runs_follows_it() {
     let script = format!(
         "#!/bin/sh\nwhile [ ! -e {place}/begin ]; do sleep 0.05; done\nexec {place}/trainhook \"$@\"\n"
     );
-    let late = write_program(folder.path(), "late", &script);
+    let late = folder.path().join("late");
+    fs::write(&late, script).expect("the folder is writable");
+    fs::set_permissions(&late, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let executor = docker.executor(&format!(
         "image = \"{IMAGE}\"\npull = \"never\"\nprogram = {late:?}\nmounts = [\"{place}:{place}:ro\"]"
     ));

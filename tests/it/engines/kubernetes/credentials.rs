@@ -1,6 +1,6 @@
 //! Credentials that a program tells, as a kubeconfig names it.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,7 +8,9 @@ use trainhook::executor::Executor;
 
 use crate::{
     engines::build,
-    support::{kubernetes::Cluster, processes::living_in, stack::wait_until},
+    support::{
+        kubernetes::Cluster, processes::living_in, script::write_program, stack::wait_until,
+    },
 };
 
 /// A plugin that is this script of sh, and an executor that finds its cluster by it.
@@ -22,13 +24,8 @@ impl Told {
     async fn by(script: &str, more: Value) -> Self {
         let cluster = Cluster::start().await;
         let folder = tempfile::tempdir().expect("a folder");
-        let plugin = folder.path().join("plugin");
-        fs::write(
-            &plugin,
-            format!("#!/bin/sh\ncd {:?}\n{script}\n", folder.path()),
-        )
-        .expect("writable");
-        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o700)).expect("ours");
+        let lines = format!("cd {:?}\n{script}\n", folder.path());
+        let plugin = write_program(folder.path(), "plugin", &lines);
         let text = fs::read_to_string(cluster.kubeconfig()).expect("a kubeconfig");
         let mut config: Value = serde_json::from_str(&text).expect("JSON");
         let mut exec = json!({

@@ -4,7 +4,7 @@ mod looks;
 mod stops;
 mod submits;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,7 +13,10 @@ use trainhook::{
     job::{Handle, Phase},
 };
 
-use crate::engines::{build, launch};
+use crate::{
+    engines::{build, launch},
+    support::script::write_program,
+};
 
 /// Slurm's commands as scripts in a folder.
 struct Played {
@@ -42,11 +45,9 @@ impl Played {
     /// From now on the command is this line of sh; it notes its arguments in a file.
     fn plays(&self, command: &str, script: &str) {
         let folder = self.folder.path();
-        let file = folder.join(command);
         let noted = folder.join(format!("{command}.arguments"));
-        let text = format!("#!/bin/sh\necho \"$*\" >> {}\n{script}\n", noted.display());
-        fs::write(&file, text).expect("the folder is writable");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        let lines = format!("echo \"$*\" >> {}\n{script}\n", noted.display());
+        write_program(folder, command, &lines);
     }
 
     fn arguments(&self, command: &str) -> String {
