@@ -170,7 +170,7 @@ async fn at_every_step_over_http_a_kill_breaks_no_promise() {
     for victim in [Victim::Server, Victim::Supervisor] {
         let met = seen.iter().filter(|(met, _)| *met == victim).count();
         assert!(
-            met >= 2,
+            met >= 1,
             "the points are where they were: {victim:?} {seen:?}"
         );
     }

@@ -21,7 +21,7 @@ use trainhook::{
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_trainhook");
 
 /// Whatever takes longer has gone wrong.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// An attempt's folder, not yet created, and its request.
 pub(crate) struct Attempt {

@@ -125,7 +125,7 @@ impl Ray {
             .await;
     }
 
-    /// Takes all GPUs until it is stopped by its name.
+    /// Takes all GPUs until it is stopped by its name, which no other test gives: Ray mourns for a while for who had it before.
     pub(crate) async fn take_gpus(&self, name: &str) {
         let body =
             json!({"entrypoint": "sleep 600", "submission_id": name, "entrypoint_num_gpus": 2});

@@ -17,7 +17,7 @@ use trainhook::{
 use super::{processes, server::ServerProcess};
 
 /// Nothing a test waits for takes longer, also on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The webhook secret of the stack's workspaces.
 pub(crate) const SECRET: &str = "a webhook secret of a good length";

@@ -135,7 +135,7 @@ async fn a_server_that_dies_while_a_job_waits_or_runs_follows_it() {
     let Some(ray) = Ray::shared("a server that dies beside a job on Ray").await else {
         return;
     };
-    ray.take_gpus("others").await;
+    ray.take_gpus("others-who-outlast-a-server").await;
     let models = model("job", UNTIL_GO, "resources = { gpus = 1 }");
     let mut stack = ray.stack("", &models).await;
     let (run, id) = started(&stack).await;
@@ -143,7 +143,7 @@ async fn a_server_that_dies_while_a_job_waits_or_runs_follows_it() {
     stack.server.kill();
     stack.restart().await;
     assert_eq!(stack.job(&id)["job"]["state"], "pending");
-    ray.stop("others").await;
+    ray.stop("others-who-outlast-a-server").await;
     stack.wait_for_lines("runs", 1).await;
     wait_for_state(&stack, &id, "running").await;
     stack.server.kill();
@@ -180,7 +180,7 @@ async fn jobs_outlive_the_crash_of_a_head_that_forgets_them_all() {
     let Some(ray) = Ray::shared("the crash of Ray's head").await else {
         return;
     };
-    ray.take_gpus("others").await;
+    ray.take_gpus("others-who-are-forgotten").await;
     let retry = "retry = { max = 1, backoff = \"10ms\" }";
     let waiting = model("waiting", "echo $TRAINHOOK_ATTEMPT >> waited", retry);
     let waiting = format!("{waiting}resources = {{ gpus = 1 }}\n");

@@ -43,7 +43,7 @@ async fn a_job_that_waits_for_gpus_says_so() {
     let Some(ray) = Ray::shared("a job that waits for GPUs on Ray").await else {
         return;
     };
-    ray.take_gpus("others").await;
+    ray.take_gpus("others-who-end").await;
     let stack = ray
         .stack("", &model("job", "true", "resources = { gpus = 1 }"))
         .await;
@@ -55,7 +55,7 @@ async fn a_job_that_waits_for_gpus_says_so() {
     .await;
     assert_eq!(waiting, "waits in Ray's queue for 1 GPU");
     assert_eq!(stack.job(&id)["job"]["state"], "pending");
-    ray.stop("others").await;
+    ray.stop("others-who-end").await;
     stack.told(&run, "COMPLETE").await;
 }
 
@@ -65,7 +65,7 @@ async fn a_job_that_waits_is_cancelled_at_once_and_holds_no_slot() {
     let Some(ray) = Ray::shared("a waiting job on Ray that is cancelled").await else {
         return;
     };
-    ray.take_gpus("others").await;
+    ray.take_gpus("others-who-wait").await;
     let models = model("big", "echo big >> runs", "resources = { gpus = 1 }")
         + &model("small", "echo small >> runs", "");
     let stack = ray.stack("", &models).await;
@@ -88,7 +88,7 @@ async fn a_job_that_waits_is_cancelled_at_once_and_holds_no_slot() {
     stack.told(&run, "COMPLETE").await;
     let left = ray.jobs().await.len();
     assert!(left >= 5, "Ray still has what was cancelled: {left}");
-    ray.stop("others").await;
+    ray.stop("others-who-wait").await;
     ray.wait_for_jobs(1).await;
     assert_eq!(stack.lines("runs"), ["small"], "nothing else has begun");
 }
