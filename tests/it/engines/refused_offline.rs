@@ -6,6 +6,7 @@ use super::models::run;
 use crate::support::stack::model;
 
 const CONTAINER: &str = "[executors.local]\nkind = \"container\"\nsocket = \"/nowhere.sock\"\n";
+#[cfg(feature = "kubernetes")]
 const KUBERNETES: &str = "[executors.local]\nkind = \"kubernetes\"\nsupervisor = \"image:x\"\n";
 const RAY: &str = "[executors.local]\nkind = \"ray\"\naddress = \"http://127.0.0.1:1\"\n";
 
