@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fs};
 use super::{
     Complaint, Promise, Tried, list,
     stand::Stand,
-    trial::{Trial, failed_with, noted, output},
+    trial::{Trial, ended, failed_with, noted, notes, output},
 };
 use crate::{
     config::{EnvValue, SecretRef},
-    job::{Cause, JobState},
+    job::Cause,
 };
 
 /// Bytes of the large file.
@@ -141,11 +141,8 @@ async fn keeps_secrets(stand: &mut Stand) -> Tried {
     let secret = format!("conformance-{}", uuid::Uuid::new_v4());
     let file = stand.state_dir().join("model-secret");
     fs::write(&file, &secret).map_err(|error| format!("cannot write a secret: {error}"))?;
-    let script = format!(
-        "printf %s \"$CONFORMANCE_SECRET\" | wc -c > \"$TRAINHOOK_OUT_DIR/length\"\nnote ready\nsleep 2 # {}",
-        "the look at all programs needs a moment"
-    );
-    let trial = Trial::new(stand, &script);
+    let script = "note length-$(($(printf %s \"$CONFORMANCE_SECRET\" | wc -c)))\nnote ready";
+    let trial = Trial::until_stopped_after(stand, script);
     let reference = EnvValue::Secret(SecretRef::File(file));
     let job = trial
         .with_env("CONFORMANCE_SECRET", reference)
@@ -155,14 +152,12 @@ async fn keeps_secrets(stand: &mut Stand) -> Tried {
     if let Some(program) = program_naming(&secret) {
         return Err(format!("the arguments of {program} hold it").into());
     }
-    let job = super::trial::ended(stand, job.id).await?;
-    if job.state != JobState::Succeeded {
-        return Err(format!("the job is {}", super::stand::describe(&job)).into());
-    }
-    let length = output(&stand.attempt_dir(&job), "out/length")?;
-    match length.trim() == secret.len().to_string() {
-        true => Ok(()),
-        false => Err("the command did not get it".to_owned().into()),
+    stand.cancel(job.id).await?;
+    ended(stand, job.id).await?;
+    let length = format!("length-{}", secret.len());
+    match notes(&stand.attempt_dir(&job), &length)? {
+        1 => Ok(()),
+        _ => Err("the command did not get it".to_owned().into()),
     }
 }
 

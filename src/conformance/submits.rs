@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     executor::{Found, Launch},
-    job::{Handle, Job, JobId, LaunchId, Phase},
+    job::{Handle, Job, JobId, JobState, LaunchId, Phase},
 };
 
-/// How long the command of a lost submit runs, in seconds. On a busy machine one may have ended, and told so itself, before
-/// the server looks for it; then a longer one is tried.
+/// How long a command runs that a server shall find, in seconds. On a busy machine one may have ended, and told so itself,
+/// before the server looks for it; then a longer one is tried.
 const LASTING: [u32; 3] = [3, 12, 48];
 
 pub(super) fn promises() -> [Promise; 5] {
@@ -127,13 +127,22 @@ pub(super) fn launch_of(stand: &Stand, job: &Job) -> Result<Launch, Complaint> {
 }
 
 async fn follows_after_restart(stand: &mut Stand) -> Tried {
-    let job = Trial::new(stand, "sleep 4").run(stand).await?;
-    let submits = stand.notes().launch(job.launch_id()).handles.len();
-    stand.restart().await?;
-    let job = ended(stand, job.id).await?;
-    ended_well(stand, &job)?;
-    match stand.notes().launch(job.launch_id()).handles.len() {
-        after if after == submits => Ok(()),
-        _ => Err("the next server submitted it again".to_owned().into()),
+    for seconds in LASTING {
+        let trial = Trial::new(stand, &format!("sleep {seconds}"));
+        let id = trial.start(stand).await?;
+        let has_begun = |job: &Job| job.state == JobState::Running || job.state.is_terminal();
+        let job = stand.wait_for(id, "its start", has_begun).await?;
+        let submits = stand.notes().launch(job.launch_id()).handles.len();
+        stand.restart().await?;
+        let still_runs = !stand.job(id).await?.state.is_terminal();
+        let job = ended(stand, id).await?;
+        ended_well(stand, &job)?;
+        if stand.notes().launch(job.launch_id()).handles.len() != submits {
+            return Err("the next server submitted it again".to_owned().into());
+        }
+        if still_runs {
+            return Ok(());
+        }
     }
+    Err("its end came before the next server did".to_owned().into())
 }

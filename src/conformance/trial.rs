@@ -38,10 +38,13 @@ impl Trial {
 
     /// Runs until it is asked to stop, and then ends in its own way.
     pub(super) fn until_stopped(stand: &Stand) -> Self {
-        Self::new(
-            stand,
-            "trap 'note stopped; exit 9' TERM\nsleep 600 & wait $!\n",
-        )
+        Self::until_stopped_after(stand, "")
+    }
+
+    /// Runs `script`, and then until it is asked to stop.
+    pub(super) fn until_stopped_after(stand: &Stand, script: &str) -> Self {
+        let waiting = "trap 'note stopped; exit 9' TERM\nsleep 600 & wait $!\n";
+        Self::new(stand, &format!("{script}\n{waiting}"))
     }
 
     /// Runs on, whatever it is asked.
