@@ -157,6 +157,7 @@ fn claim_new(jobs: &Path, claimed: &mut Vec<AttemptDir>) {
             boot_id: process::boot_id(),
             machine_id: process::machine_id(),
             engine_id: None,
+            stage: None,
         };
         attempt.try_claim(&claim).expect("it is writable");
         claimed.push(attempt);

@@ -29,8 +29,11 @@ pub enum Change {
     },
     /// The executor took it.
     Submitted(Handle),
-    /// Its command runs.
-    Run,
+    /// Its supervisor has begun.
+    Run {
+        /// What it does first, if that is not training.
+        stage: Option<Stage>,
+    },
     /// Its command ended well and its predictions go out.
     Upload,
     /// It is done.
@@ -147,7 +150,7 @@ impl Job {
             (Change::Queue, Accepted | Exporting) => Some(Queued),
             (Change::Submit { .. }, Queued) => Some(Submitting),
             (Change::Submitted(_), Submitting) => Some(Pending),
-            (Change::Run, Submitting | Pending) => Some(Running),
+            (Change::Run { .. }, Submitting | Pending) => Some(Running),
             // A short command may be over before anybody saw it run.
             (Change::Upload, Submitting | Pending | Running) => Some(Uploading),
             (Change::Upload, Accepted) if self.kind == JobKind::Upload => Some(Uploading),
@@ -253,7 +256,11 @@ impl Job {
                 self.exported_at = exported.then_some(now);
                 None
             }
-            Change::Run | Change::Upload | Change::Succeed => None,
+            Change::Run { stage } => {
+                self.stage = stage;
+                stage.map(|stage| stage.to_string())
+            }
+            Change::Upload | Change::Succeed => None,
         }
     }
 
@@ -307,7 +314,7 @@ impl Change {
             Self::Queue => "queue",
             Self::Submit { .. } => "submit",
             Self::Submitted(_) => "be taken",
-            Self::Run => "run",
+            Self::Run { .. } => "run",
             Self::Upload => "upload",
             Self::Succeed => "succeed",
             Self::Fail { .. } => "fail",

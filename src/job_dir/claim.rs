@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{AttemptDir, ExitRecord, files};
-use crate::{job::LaunchId, process};
+use crate::{
+    job::{LaunchId, Stage},
+    process,
+};
 
 /// The longest claim file believed, in bytes.
 const CLAIM_LIMIT: u64 = 16 * 1024;
@@ -29,6 +32,9 @@ pub struct Claim {
     /// The engine's own name of the attempt, as far as it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_id: Option<String>,
+    /// What the winner does first, if that is not training: over HTTP it fetches what the command needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
 }
 
 /// Who may run the command: one supervisor, or nobody any more.
@@ -103,6 +109,7 @@ impl AttemptDir {
             boot_id: process::boot_id(),
             machine_id: process::machine_id(),
             engine_id: None,
+            stage: None,
         })
     }
 

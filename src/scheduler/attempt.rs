@@ -143,7 +143,8 @@ impl EngineLoop {
             Engine::Said(_) | Engine::Silent(_) => None,
         };
         if job.state != JobState::Running {
-            changes.push(Change::Run);
+            let stage = look.claim.as_ref().and_then(|claim| claim.stage);
+            changes.push(Change::Run { stage });
             tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, "running");
         } else if job.waiting != held {
             changes.push(Change::Wait(held));
@@ -299,7 +300,7 @@ impl EngineLoop {
     ) -> Result<Option<Job>, StoreError> {
         let mut changes = Vec::new();
         if job.state != JobState::Running {
-            changes.push(Change::Run);
+            changes.push(Change::Run { stage: None });
         }
         changes.extend(self.last_words(job, look.events).await);
         let over = |phase: &Phase| matches!(phase, Phase::Exited(_) | Phase::Gone);

@@ -55,6 +55,7 @@ impl Seat {
             boot_id: holder.boot_id,
             machine_id: holder.machine_id,
             engine_id: None,
+            stage: None,
         };
         match dir.try_claim(&claim) {
             Ok(ClaimOutcome::Won) => Ok(Self {

@@ -111,6 +111,7 @@ fn a_revoked_attempt_is_never_run() {
         boot_id: String::new(),
         machine_id: String::new(),
         engine_id: None,
+        stage: None,
     };
     assert_eq!(dir.try_claim(&revoked).expect("a claim"), ClaimOutcome::Won);
     assert_eq!(finish(start(&dir)).code(), Some(92));

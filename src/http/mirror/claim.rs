@@ -12,14 +12,10 @@ use super::{
 };
 use crate::{
     http::error::ApiError,
-    job::LaunchId,
+    job::{LaunchId, Stage},
     job_dir::{Claim, ClaimOutcome, Claimant},
     mirror::{ClaimAnswer, ClaimRequest, Disclosed},
 };
-
-/// What a supervisor tells first, that it prepares, is there after this: without it people would see a training begin,
-/// and then its preparation.
-const BEGINNING: Duration = Duration::from_millis(300);
 
 /// Bytes of a machine's name of something: the claim is read back whole, so it must stay within what is believed.
 const NAME_LIMIT: usize = 256;
@@ -41,6 +37,8 @@ impl Service {
             boot_id: asked.boot_id,
             machine_id: asked.machine_id,
             engine_id: asked.engine_id,
+            // It has nothing yet of what the command needs.
+            stage: Some(Stage::Preparing),
         };
         let (dir, entry) = (attempt.dir.clone(), attempt.job.entry.clone());
         let claimed = blocking(move || {
@@ -52,7 +50,7 @@ impl Service {
         });
         let (outcome, request, secrets) = claimed.await?;
         match outcome {
-            ClaimOutcome::Won => self.ring(&attempt.job, BEGINNING),
+            ClaimOutcome::Won => self.ring(&attempt.job, Duration::ZERO),
             ClaimOutcome::Lost(winner) => match winner.by {
                 // It has asked again: the answer was lost, or its machine was booted.
                 Claimant::Supervisor { instance } if instance == asked.instance => {}

@@ -8,7 +8,7 @@ use trainhook::job_dir::ExitRecord;
 use super::{Site, launch};
 use crate::support::{
     attempts::finish,
-    stack::{UNTIL_GO, job_id, model, wait_until},
+    stack::{UNTIL_GO, job_id, model, statuses, wait_until},
 };
 
 const FIRST: &str = "11111111-1111-4111-8111-111111111111";
@@ -32,6 +32,27 @@ async fn one_instance_claims_as_often_as_it_likes_and_no_other_does() {
     assert_eq!((lost.status, lost.error_code().as_str()), (409, "claimed"));
     let again = site.ask("POST", &path, &token, &claim(FIRST)).await;
     assert_eq!((again.status, again.json()), (200, won.json()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_claimed_is_preparing_until_it_says_that_it_trains() {
+    let (site, run, launch_id) = Site::with_unclaimed_job("true").await;
+    let (id, path) = (
+        launch_id.job.to_string(),
+        format!("/jobs/{launch_id}/claim"),
+    );
+    let token = site.key().claim_token(launch_id).expose().to_owned();
+    let won = site.ask("POST", &path, &token, &claim(FIRST)).await;
+    assert_eq!(won.status, 200, "{won:?}");
+    let begun = || Some(site.stack.job(&id)["job"].clone()).filter(|job| job["state"] == "running");
+    let job = wait_until("the beginning", begun).await;
+    assert_eq!(job["stage"], "preparing", "{job}");
+    let timeline = site.stack.told(&run, "PREPARING_DATA").await;
+    assert_eq!(
+        statuses(&timeline),
+        ["EXPORTING_DATA", "PREPARING_DATA"],
+        "a training that has not begun is not told"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

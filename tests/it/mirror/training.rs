@@ -19,7 +19,16 @@ async fn a_training_without_shared_files_leaves_the_same_job_directory() {
     let run = site.stack.new_run();
     let id = job_id(&site.stack.click(&run, "job").await);
     let timeline = site.stack.told(&run, "COMPLETE").await;
-    assert_eq!(statuses(&timeline).last(), Some(&"COMPLETE"));
+    let steps = [
+        "EXPORTING_DATA",
+        "PREPARING_DATA",
+        "TRAINING_MODEL",
+        "COMPLETE",
+    ];
+    let told = statuses(&timeline);
+    let step = |status: &&str| steps.iter().position(|step| step == status);
+    assert!(told.is_sorted_by_key(step), "no step back: {told:?}");
+    assert_eq!(told.last(), Some(&"COMPLETE"));
     assert_eq!(site.text(&id, "log/output.log"), "seen by the log\n");
     let webhook = fs::read(site.attempt(&id).join("webhook.json")).expect("a webhook");
     let copy = fs::read(site.attempt(&id).join("out/model/deep/w & 100%"));

@@ -87,6 +87,7 @@ fn claims() -> impl Strategy<Value = Claim> {
         boot_id: "boot".to_owned(),
         machine_id: "machine".to_owned(),
         engine_id: None,
+        stage: None,
     })
 }
 

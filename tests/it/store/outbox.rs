@@ -55,7 +55,7 @@ async fn submit_and_run(shelf: &Shelf, queued: Job) -> Job {
         boot_id: "this boot".to_owned(),
     };
     let job = shelf.change(&queued, submit).await;
-    shelf.change(&job, Change::Run).await
+    shelf.change(&job, Change::Run { stage: None }).await
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ async fn a_new_attempt_waits_no_longer_for_its_slot_than_the_first() {
     let job = shelf.queued("r1", patient).await;
     assert_eq!(job.queue_deadline, Some(noon() + 5 * SECOND));
     let job = pull(&shelf, slots(1, &[])).await.remove(0);
-    let job = shelf.change(&job, Change::Run).await;
+    let job = shelf.change(&job, Change::Run { stage: None }).await;
     assert_eq!(job.queue_deadline, None, "it waits no longer");
     let again = Change::Retry {
         cause: Cause::Infra,
