@@ -3,12 +3,13 @@
 //! Questions and answers: captured from labelbox 7.17.0.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     dataset::{Dataset, Row, RowData, SPLITS},
     document::Asked,
-    graphql::Refusal,
+    graphql::{Refusal, Reply},
     resolve::id_in,
     run::ModelRun,
     world::World,
@@ -18,7 +19,33 @@ use super::{
 const PAGE_LIMIT: u64 = 1000;
 
 /// What is asked of a run's rows by whoever wants their splits alone.
-const LEAN: [&str; 3] = ["nodes.dataSplit", "nodes.dataRow.id", "pageInfo.endCursor"];
+const SPLITS_ALONE: [&str; 3] = ["nodes.dataSplit", "nodes.dataRow.id", "pageInfo.endCursor"];
+
+/// The answer to that. A run may have a million rows: nothing is made that nobody asks for, and what is made is made once.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SplitPage {
+    nodes: Vec<SplitNode>,
+    page_info: PageInfo,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SplitNode {
+    data_split: Option<&'static str>,
+    data_row: RowId,
+}
+
+#[derive(Debug, Serialize)]
+struct RowId {
+    id: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    end_cursor: Option<String>,
+}
 
 /// When everything here was made.
 const LONG_AGO: &str = "2024-01-01T00:00:00.000Z";
@@ -27,7 +54,7 @@ pub(super) fn annotation_groups(
     world: &mut World,
     asked: &Asked,
     now: Timestamp,
-) -> Result<Value, Refusal> {
+) -> Result<Reply, Refusal> {
     let of = asked.arguments.get("where").unwrap_or(&Value::Null);
     let run = of["modelRunId"]["id"].as_str();
     let run = run.ok_or_else(|| Refusal::invalid("where.modelRunId must hold an \"id\""))?;
@@ -46,12 +73,26 @@ pub(super) fn annotation_groups(
     let first = usize::try_from(first.min(PAGE_LIMIT)).unwrap_or_default();
     let rows = run.dataset.as_ref().map_or(0, |dataset| dataset.len());
     let to = from.saturating_add(first).min(rows);
-    // Nothing is made that nobody asks for: a run may have a million rows.
-    let whole = !asked.asks_only(&LEAN);
-    let node = |at| world.node(run, at, whole.then_some(now));
+    let end_cursor = (to > from).then(|| format!("after-{to}"));
+    if asked.asks_for(&SPLITS_ALONE) {
+        return Ok(Reply::Splits(SplitPage {
+            nodes: (from..to).filter_map(|at| split_node(run, at)).collect(),
+            page_info: PageInfo { end_cursor },
+        }));
+    }
+    let node = |at| world.node(run, at, now);
     let nodes: Vec<Value> = (from..to).filter_map(node).collect();
-    let cursor = (to > from).then(|| format!("after-{to}"));
-    Ok(json!({ "nodes": nodes, "pageInfo": { "endCursor": cursor } }))
+    let page = json!({ "nodes": nodes, "pageInfo": { "endCursor": end_cursor } });
+    Ok(Reply::Value(page))
+}
+
+fn split_node(run: &ModelRun, at: usize) -> Option<SplitNode> {
+    let (id, split) = run.dataset.as_ref()?.id_and_split(at)?;
+    let split = run.splits.get(&at).copied().unwrap_or(split);
+    Some(SplitNode {
+        data_split: SPLITS.get(split).copied(),
+        data_row: RowId { id },
+    })
 }
 
 fn place(cursor: &Value) -> Option<usize> {
@@ -59,17 +100,15 @@ fn place(cursor: &Value) -> Option<usize> {
 }
 
 impl World {
-    /// A row in its split: all of it as of then, or the split and its id alone.
-    fn node(&self, run: &ModelRun, at: usize, whole: Option<Timestamp>) -> Option<Value> {
-        let dataset = run.dataset.as_ref()?;
-        let (id, split) = dataset.id_and_split(at)?;
-        let split = SPLITS.get(run.splits.get(&at).copied().unwrap_or(split));
-        let Some(now) = whole else {
-            return Some(json!({ "dataSplit": split, "dataRow": { "id": id } }));
-        };
-        let data_row = self.data_row(&dataset.row(at)?, now);
+    /// A row in its split, with all that there is of it now.
+    fn node(&self, run: &ModelRun, at: usize, now: Timestamp) -> Option<Value> {
+        let SplitNode {
+            data_split,
+            data_row: RowId { id },
+        } = split_node(run, at)?;
+        let data_row = self.data_row(&run.dataset.as_ref()?.row(at)?, now);
         Some(json!({
-            "dataSplit": split,
+            "dataSplit": data_split,
             "labelId": format!("{id}label"),
             "modelRunId": run.id,
             "id": format!("{id}run"),

@@ -67,7 +67,7 @@ pub(super) struct Asked {
     /// Its own arguments.
     pub(super) arguments: Map<String, Value>,
     below: Vec<(String, Map<String, Value>)>,
-    /// The fields without fields of their own, each with those above it: `nodes.dataRow.id`.
+    /// The fields without fields of their own, each with those above it, under the keys of the answer: `nodes.dataRow.id`.
     leaves: Vec<String>,
 }
 
@@ -84,11 +84,9 @@ impl Asked {
         }
     }
 
-    /// Whether nothing is asked for but some of these: `nodes.dataRow.id`.
-    pub(super) fn asks_only(&self, leaves: &[&str]) -> bool {
-        self.leaves
-            .iter()
-            .all(|leaf| leaves.contains(&leaf.as_str()))
+    /// Whether just these are asked for, in this order: `nodes.dataRow.id`.
+    pub(super) fn asks_for(&self, leaves: &[&str]) -> bool {
+        self.leaves == leaves
     }
 
     /// The arguments of a field directly below; none if it is not asked for.
@@ -124,10 +122,10 @@ impl Argument {
 
 fn leaves(selection: &[Field]) -> Vec<String> {
     let leaf = |field: &Field| match field.selection.as_slice() {
-        [] => vec![field.name.clone()],
+        [] => vec![field.key().to_owned()],
         below => leaves(below)
             .iter()
-            .map(|leaf| format!("{}.{leaf}", field.name))
+            .map(|leaf| format!("{}.{leaf}", field.key()))
             .collect(),
     };
     selection.iter().flat_map(leaf).collect()

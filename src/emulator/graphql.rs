@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::{
+    data_rows::SplitPage,
     document::{Asked, Field, Operation},
     query,
     schema::{self, Root},
@@ -68,13 +69,34 @@ struct Answer<'a> {
     data: Data<'a>,
 }
 
-struct Data<'a>(Vec<(&'a Field, Value)>);
+struct Data<'a>(Vec<(&'a Field, Reply)>);
+
+/// What a root field is answered with.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// An object that has every field of its type, or null.
+    Value(Value),
+    /// Just what was asked for.
+    Splits(SplitPage),
+}
+
+/// A reply, of which those fields are shown that were asked for.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    Selected(Selected<'a>),
+    Splits(&'a SplitPage),
+}
 
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(field, value)| {
+        serializer.collect_map(self.0.iter().map(|(field, reply)| {
             let selection = field.selection.as_slice();
-            (field.key(), Selected { value, selection })
+            let shown = match reply {
+                Reply::Value(value) => Shown::Selected(Selected { value, selection }),
+                Reply::Splits(page) => Shown::Splits(page),
+            };
+            (field.key(), shown)
         }))
     }
 }
@@ -138,8 +160,8 @@ impl Call {
         self.check_variables()?;
         let mut answers = Vec::new();
         for (field, root) in fields.into_iter().zip(roots) {
-            let answer = (root.resolve)(world, &Asked::new(field, &self.variables), now)?;
-            answers.push((field, answer));
+            let asked = Asked::new(field, &self.variables);
+            answers.push((field, root.resolve(world, &asked, now)?));
         }
         let answer = Answer {
             data: Data(answers),

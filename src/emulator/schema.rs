@@ -7,7 +7,7 @@ use super::{
     data_rows,
     document::{Asked, Field, OperationKind},
     exports,
-    graphql::{Endpoint, Refusal},
+    graphql::{Endpoint, Refusal, Reply},
     imports, resolve,
     world::World,
 };
@@ -27,11 +27,34 @@ pub(super) struct Root {
     kind: OperationKind,
     experimental: bool,
     answer: &'static Type,
-    pub(super) resolve: Resolve,
+    resolve: Resolve,
 }
 
-/// Answers one root field with an object that has every field of its type, or null.
-pub(super) type Resolve = fn(&mut World, &Asked, Timestamp) -> Result<Value, Refusal>;
+/// Answers one root field.
+#[derive(Debug)]
+enum Resolve {
+    /// With an object that has every field of its type, or null.
+    Whole(Resolver<Value>),
+    /// With as much as is asked for.
+    Asked(Resolver<Reply>),
+}
+
+type Resolver<T> = fn(&mut World, &Asked, Timestamp) -> Result<T, Refusal>;
+
+impl Root {
+    /// The answer to what was asked of this field.
+    pub(super) fn resolve(
+        &self,
+        world: &mut World,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> Result<Reply, Refusal> {
+        match self.resolve {
+            Resolve::Whole(resolver) => resolver(world, asked, now).map(Reply::Value),
+            Resolve::Asked(resolver) => resolver(world, asked, now),
+        }
+    }
+}
 
 /// What has no fields at all.
 static SCALAR: Type = flat("String", &[]);
@@ -182,20 +205,20 @@ static IMPORT: Type = flat(
 
 static SPLIT_TASK: Type = flat("AssignDataRowsToDataSplitTask", &["status", "errorMessage"]);
 
-const fn query(name: &'static str, answer: &'static Type, resolve: Resolve) -> Root {
+const fn query(name: &'static str, answer: &'static Type, resolver: Resolver<Value>) -> Root {
     Root {
         name,
         kind: OperationKind::Query,
         experimental: false,
         answer,
-        resolve,
+        resolve: Resolve::Whole(resolver),
     }
 }
 
-const fn mutation(name: &'static str, answer: &'static Type, resolve: Resolve) -> Root {
+const fn mutation(name: &'static str, answer: &'static Type, resolver: Resolver<Value>) -> Root {
     Root {
         kind: OperationKind::Mutation,
-        ..query(name, answer, resolve)
+        ..query(name, answer, resolver)
     }
 }
 
@@ -213,11 +236,13 @@ static ROOTS: [Root; 16] = [
     query("task", &TASK, exports::task),
     query("model", &MODEL, data_rows::model),
     query("ontology", &ONTOLOGY, data_rows::ontology),
-    query(
-        "annotationGroups",
-        &ANNOTATION_GROUPS,
-        data_rows::annotation_groups,
-    ),
+    Root {
+        name: "annotationGroups",
+        kind: OperationKind::Query,
+        experimental: false,
+        answer: &ANNOTATION_GROUPS,
+        resolve: Resolve::Asked(data_rows::annotation_groups),
+    },
     query("modelErrorAnalysisPredictionImport", &IMPORT, imports::show),
     experimental(query(
         "trainingPipeline",
