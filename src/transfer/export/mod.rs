@@ -2,6 +2,7 @@
 //!
 //! All that was fetched is noted on disk again and again, so that a restart goes on with the same task where it was.
 
+mod ahead;
 mod ask;
 mod classes;
 mod failure;

@@ -6,7 +6,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{output::Output, record::Part};
+use super::{ahead::SyncAhead, output::Output, record::Part};
 use crate::{dataset::Split, job_dir::JobDir};
 
 /// What each file collects before it is written, in bytes.
@@ -42,9 +42,10 @@ impl Writer {
             Output::open(&path, parts[split as usize].bytes)
         });
         let outputs = [first?, second?, third?, fourth?];
+        let ahead = SyncAhead::start(dir)?;
         let (orders, ordered) = sync_channel(WAITING);
         let (emptied, spare) = channel();
-        let work = move || write(outputs, &ordered, &emptied);
+        let work = move || write(outputs, ahead, &ordered, &emptied);
         let thread = thread::Builder::new().name("export-writer".to_owned());
         Ok(Self {
             buffers: Default::default(),
@@ -131,6 +132,7 @@ impl Drop for Writer {
 
 fn write(
     mut outputs: [Output; 4],
+    mut ahead: SyncAhead,
     orders: &Receiver<Order>,
     emptied: &Sender<Vec<u8>>,
 ) -> io::Result<()> {
@@ -139,6 +141,7 @@ fn write(
         match order {
             Order::Write(split, mut buffer) => {
                 outputs[split as usize].write(&buffer)?;
+                ahead.wrote(split, buffer.len());
                 buffer.clear();
                 buffer.shrink_to(2 * BUFFER);
                 let _gone = emptied.send(buffer);
