@@ -1,6 +1,8 @@
 //! Which split each data row of a model run belongs to. An export does not tell.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::{
@@ -36,8 +38,8 @@ struct Groups {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Node {
-    #[serde(default)]
-    data_split: Option<String>,
+    #[serde(default = "unassigned", deserialize_with = "read_split")]
+    data_split: Split,
     data_row: DataRow,
 }
 
@@ -50,6 +52,18 @@ struct DataRow {
 #[serde(rename_all = "camelCase")]
 struct PageInfo {
     end_cursor: Option<String>,
+}
+
+const fn unassigned() -> Split {
+    Split::Unassigned
+}
+
+/// The word is not kept: there may be a million of them.
+fn read_split<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Split, D::Error> {
+    #[derive(Deserialize)]
+    struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+    let word = Option::<Word<'de>>::deserialize(deserializer)?;
+    Ok(word.map_or(Split::Unassigned, |Word(word)| Split::from_word(&word)))
 }
 
 impl Labelbox {
@@ -69,11 +83,9 @@ impl Labelbox {
             field: "annotationGroups",
         };
         let Groups { nodes, page_info } = self.call_for(&call).await?;
-        let split = |node: &Node| Split::from_word(node.data_split.as_deref().unwrap_or_default());
+        let nodes = nodes.into_iter();
         let rows: Vec<_> = nodes
-            .into_iter()
-            .map(|node| (split(&node), node.data_row.id))
-            .map(|(split, id)| (id, split))
+            .map(|node| (node.data_row.id, node.data_split))
             .collect();
         // As the SDK ends: at a page without rows, or without a cursor.
         let next = page_info.end_cursor.filter(|_| !rows.is_empty());

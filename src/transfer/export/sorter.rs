@@ -203,10 +203,9 @@ impl Sorter {
         if self.saved_at.elapsed() >= rest {
             return self.save();
         }
-        self.writer.flush()?;
         self.index.file().flush()?;
         self.take_note();
-        self.record.write_unsynced_to(&self.dir)
+        self.writer.note(self.record.clone())
     }
 
     fn save(&mut self) -> io::Result<()> {

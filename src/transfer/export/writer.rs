@@ -6,7 +6,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{ahead::SyncAhead, output::Output, record::Part};
+use super::{
+    ahead::SyncAhead,
+    output::Output,
+    record::{Part, Record},
+};
 use crate::{dataset::Split, job_dir::JobDir};
 
 /// What each file collects before it is written, in bytes.
@@ -25,11 +29,11 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// What the thread is told; it answers once everything before is done.
+/// What the thread is told; each order is carried out once everything before is done.
 #[derive(Debug)]
 enum Order {
     Write(Split, Vec<u8>),
-    Tell(SyncSender<()>),
+    Note(Box<Record>),
     Sync(SyncSender<()>),
     Digests(SyncSender<[String; 4]>),
 }
@@ -42,10 +46,10 @@ impl Writer {
             Output::open(&path, parts[split as usize].bytes)
         });
         let outputs = [first?, second?, third?, fourth?];
-        let ahead = SyncAhead::start(dir)?;
+        let (dir, ahead) = (dir.clone(), SyncAhead::start(dir)?);
         let (orders, ordered) = sync_channel(WAITING);
         let (emptied, spare) = channel();
-        let work = move || write(outputs, ahead, &ordered, &emptied);
+        let work = move || write(&dir, (outputs, ahead), &ordered, &emptied);
         let thread = thread::Builder::new().name("export-writer".to_owned());
         Ok(Self {
             buffers: Default::default(),
@@ -70,9 +74,10 @@ impl Writer {
         Ok(added as u64)
     }
 
-    /// Returns when the files hold everything.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.ask(Order::Tell)
+    /// Has it noted how far the rows are once the files hold everything, and waits for neither.
+    pub(super) fn note(&mut self, record: Record) -> io::Result<()> {
+        self.hand_over_all()?;
+        self.order(Order::Note(Box::new(record)))
     }
 
     /// Returns when the files hold everything to stay.
@@ -86,12 +91,16 @@ impl Writer {
     }
 
     fn ask<T>(&mut self, order: impl FnOnce(SyncSender<T>) -> Order) -> io::Result<T> {
-        for split in Split::ALL {
-            self.hand_over(split)?;
-        }
+        self.hand_over_all()?;
         let (sender, answer) = sync_channel(1);
         self.order(order(sender))?;
         answer.recv().map_err(|_| self.failure())
+    }
+
+    fn hand_over_all(&mut self) -> io::Result<()> {
+        Split::ALL
+            .into_iter()
+            .try_for_each(|split| self.hand_over(split))
     }
 
     fn hand_over(&mut self, split: Split) -> io::Result<()> {
@@ -131,8 +140,8 @@ impl Drop for Writer {
 }
 
 fn write(
-    mut outputs: [Output; 4],
-    mut ahead: SyncAhead,
+    dir: &JobDir,
+    (mut outputs, mut ahead): ([Output; 4], SyncAhead),
     orders: &Receiver<Order>,
     emptied: &Sender<Vec<u8>>,
 ) -> io::Result<()> {
@@ -146,9 +155,7 @@ fn write(
                 buffer.shrink_to(2 * BUFFER);
                 let _gone = emptied.send(buffer);
             }
-            Order::Tell(done) => {
-                let _gone = done.send(());
-            }
+            Order::Note(record) => record.write_unsynced_to(dir)?,
             Order::Sync(done) => {
                 for output in &mut outputs {
                     output.sync()?;
