@@ -1,16 +1,15 @@
-//! What is sent, as it lies on disk: `server/upload/` of a job, and the list of what is not sent.
+//! What is sent, as it lies on disk: `server/upload/` of a job.
 //!
 //! ```text
 //! server/upload/frozen.json       how many lines, and each chunk with its sha256; written last
 //! server/upload/c<n>.ndjson       a chunk, byte for byte as it is sent
 //! server/upload/c<n>.lines        for each of its lines the number in the command's file, and the uuid
 //! server/upload/c<n>.refused.ndjson  what Labelbox did not take of it
-//! server/predictions.rejected.ndjson everything that was not taken, by whomever
 //! ```
 
 use std::{
     fs,
-    io::{self, BufWriter, Read, Seek, Write},
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
 };
 
@@ -18,14 +17,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::READ_BACK;
+use super::Problem;
 use crate::job_dir::files;
-
-/// Rejected lines that are listed; more are counted only.
-pub(super) const MOST_LISTED: u64 = 100_000;
-
-/// Characters of a rejected line that are listed.
-const TEXT_LIMIT: usize = 1000;
 
 /// The longest manifest believed, in bytes: some hundred thousand chunks.
 const MANIFEST_LIMIT: u64 = 64 << 20;
@@ -65,40 +58,6 @@ pub struct Chunk {
     pub sha256: String,
 }
 
-/// A line that was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Its number in the command's file; none where Labelbox does not say which one it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
-    /// Its number in `server/predictions.read_back.ndjson` instead, if it was made of results in another form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_back: Option<u32>,
-    /// Who did not take it.
-    pub by: By,
-    /// Why, for people.
-    pub reason: String,
-    /// Its own id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uuid: Option<Uuid>,
-    /// Its beginning.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub text: String,
-    /// Later lines that were not taken for the same reason, where these are counted instead of listed.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub alike: u64,
-}
-
-/// Who did not take a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// It was not sent.
-    Trainhook,
-    /// It was sent in vain.
-    Labelbox,
-}
-
 /// Where a line of a chunk comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
@@ -108,70 +67,11 @@ pub struct Origin {
     pub uuid: Option<Uuid>,
 }
 
-impl Problem {
-    /// A line that was not taken, by its number; none where nobody knows which one it was.
-    #[must_use]
-    pub fn of(number: Option<u32>, by: By, reason: String) -> Self {
-        let made_of_results = number.is_some_and(|number| number & READ_BACK != 0);
-        let number = number.map(|number| number & !READ_BACK);
-        Self {
-            line: number.filter(|_| !made_of_results),
-            read_back: number.filter(|_| made_of_results),
-            by,
-            reason,
-            uuid: None,
-            text: String::new(),
-            alike: 0,
-        }
-    }
-
-    /// A line that is not sent.
-    #[must_use]
-    pub fn ours(number: u32, reason: String, text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
-        Self {
-            text: text.chars().take(TEXT_LIMIT).collect(),
-            ..Self::of(Some(number), By::Trainhook, reason)
-        }
-    }
-
-    /// `line 3: …`, or `30 × … (line 3 is the first)`.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match (self.line, self.read_back) {
-            (Some(line), _) if self.alike > 0 => {
-                let all = self.alike + 1;
-                format!("{all} × {} (line {line} is the first)", self.reason)
-            }
-            (Some(line), _) => format!("line {line}: {}", self.reason),
-            // Where it comes from is said by its reason, or by that line of the file.
-            (None, Some(line)) if self.by == By::Labelbox => {
-                format!(
-                    "prediction {line} of those that were read back: {}",
-                    self.reason
-                )
-            }
-            _ => self.reason.clone(),
-        }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
-}
-
 impl Frozen {
     /// The folder of a job's frozen predictions, within its `server` folder.
     #[must_use]
     pub fn folder(server: &Path) -> PathBuf {
         server.join("upload")
-    }
-
-    /// The list of what was not taken.
-    #[must_use]
-    pub fn rejected_path(server: &Path) -> PathBuf {
-        server.join("predictions.rejected.ndjson")
     }
 
     /// What was frozen in a job's `server` folder; none if nothing was.
@@ -306,87 +206,6 @@ impl Origin {
             line: u32::from_le_bytes(*line),
             uuid: (!uuid.is_nil()).then_some(uuid),
         })
-    }
-}
-
-/// The list of what was not taken, as it is written.
-#[derive(Debug)]
-pub struct RejectedFile {
-    file: BufWriter<fs::File>,
-    draft: PathBuf,
-    path: PathBuf,
-    listed: u64,
-}
-
-impl RejectedFile {
-    /// Begins the list of a job anew; readers see the old one until it is done.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn create(server: &Path) -> io::Result<Self> {
-        let path = Frozen::rejected_path(server);
-        let draft = path.with_extension("new");
-        Ok(Self {
-            file: BufWriter::new(fs::File::create(&draft)?),
-            draft,
-            path,
-            listed: 0,
-        })
-    }
-
-    /// Lists one more, unless there are very many.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn add(&mut self, problem: &Problem) -> io::Result<()> {
-        self.listed += 1;
-        if self.listed > MOST_LISTED {
-            return Ok(());
-        }
-        serde_json::to_writer(&mut self.file, problem).map_err(io::Error::other)?;
-        self.file.write_all(b"\n")
-    }
-
-    /// Lists everything that stands in the job's list already.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn take_over(
-        &mut self,
-        server: &Path,
-        wanted: impl Fn(&Problem) -> bool,
-    ) -> io::Result<()> {
-        let name = "predictions.rejected.ndjson";
-        let Some(file) = files::open_untrusted(server, name)? else {
-            return Ok(());
-        };
-        let lines = serde_json::Deserializer::from_reader(io::BufReader::new(file).take(1 << 30));
-        for problem in lines.into_iter::<Problem>() {
-            let problem = problem.map_err(io::Error::other)?;
-            if wanted(&problem) {
-                self.add(&problem)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts the list where people find it; an empty one is none.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.file.flush()?;
-        let server = self.path.parent().unwrap_or(Path::new("."));
-        if self.listed == 0 {
-            fs::remove_file(&self.draft)?;
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => return Ok(()),
-            }
-        }
-        self.file.get_ref().sync_all()?;
-        fs::rename(&self.draft, &self.path)?;
-        files::sync_dir(server)
     }
 }
 

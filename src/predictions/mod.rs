@@ -13,14 +13,18 @@ mod ledger;
 mod line;
 mod lines;
 mod metric;
+mod problem;
+mod rejected;
 mod resend;
 mod shape;
 mod write;
 
 pub use check::{Checked, Checker};
 pub use freeze::{Draft, FreezeError, Sources, freeze};
-pub use frozen::{By, Chunk, Frozen, Origin, Problem, RejectedFile};
+pub use frozen::{Chunk, Frozen, Origin};
 pub use line::Rejection;
+pub use problem::{By, Problem};
+pub use rejected::RejectedFile;
 pub use resend::{Fate, resend};
 
 /// A longer line is rejected, in bytes.

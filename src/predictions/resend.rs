@@ -8,11 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{
-    chunks::Chunks,
-    freeze::Draft,
-    frozen::{By, Chunk, Frozen, RejectedFile},
-};
+use super::{By, Chunk, Frozen, RejectedFile, chunks::Chunks, freeze::Draft};
 
 /// What became of a chunk of the earlier job.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trainhook::{
     job::JobId,
-    predictions::{By, Checker, Draft, Frozen, LINE_LIMIT, Problem, Sources, freeze},
+    predictions::{By, Checker, Draft, Frozen, LINE_LIMIT, Problem, RejectedFile, Sources, freeze},
 };
 
 use super::{ontology, rows};
@@ -60,7 +60,7 @@ fn sent(server: &Path, frozen: &Frozen) -> Vec<Value> {
 }
 
 fn listed(server: &Path) -> Vec<Problem> {
-    let text = fs::read_to_string(Frozen::rejected_path(server)).unwrap_or_default();
+    let text = fs::read_to_string(RejectedFile::path(server)).unwrap_or_default();
     text.lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect()
