@@ -150,6 +150,8 @@ impl Job {
             (Change::Queue, Accepted | Exporting) => Some(Queued),
             (Change::Submit { .. }, Queued) => Some(Submitting),
             (Change::Submitted(_), Submitting) => Some(Pending),
+            // Its supervisor was heard of before its engine's answer was.
+            (Change::Submitted(_), Running) if self.handle.is_none() => Some(Running),
             (Change::Run { .. }, Submitting | Pending) => Some(Running),
             // A short command may be over before anybody saw it run.
             (Change::Upload, Submitting | Pending | Running) => Some(Uploading),

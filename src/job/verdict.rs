@@ -83,6 +83,9 @@ pub struct Evidence<'a> {
     pub lost_after: Duration,
     /// Whether we asked the command to stop.
     pub we_stopped_it: bool,
+    /// For how long the engine has been asked to end what the supervisor did not end in its time; zero where only the end
+    /// itself counts.
+    pub asked_in_vain: Duration,
 }
 
 /// What to make of it.
@@ -124,6 +127,8 @@ pub enum Outcome {
 /// 5. An engine that does not answer ends nothing before `lost_after`, and nothing whose heart beats.
 /// 6. An engine that cannot be asked, since its executor points elsewhere, ends nothing but what is to stop and whose heart
 ///    has been silent for [`STOP_PATIENCE`].
+/// 7. What is to stop, is silent, and was not ended by its engine for [`STOP_PATIENCE`], whatever that says of it, is given
+///    up: the engine goes on being asked, and nobody waits for it.
 #[must_use]
 pub fn verdict(evidence: Evidence<'_>) -> Verdict {
     if let Engine::Said(Observation {
@@ -188,6 +193,10 @@ fn without_record(evidence: Evidence<'_>) -> Verdict {
             how: how.to_owned(),
         })
     };
+    let is_silent = evidence.silence >= evidence.settle.max(STOP_PATIENCE);
+    if evidence.we_stopped_it && evidence.asked_in_vain >= STOP_PATIENCE && is_silent {
+        return lost(None, "neither its supervisor nor its engine has ended it");
+    }
     match evidence.engine {
         // A heart that beats says more than an engine that does not answer.
         Engine::Silent(since)
@@ -196,11 +205,7 @@ fn without_record(evidence: Evidence<'_>) -> Verdict {
             lost(None, "its engine has not answered for too long")
         }
         Engine::Silent(_) => Verdict::Running,
-        Engine::Elsewhere(why)
-            if evidence.we_stopped_it && evidence.silence >= evidence.settle.max(STOP_PATIENCE) =>
-        {
-            lost(None, why)
-        }
+        Engine::Elsewhere(why) if evidence.we_stopped_it && is_silent => lost(None, why),
         Engine::Elsewhere(_) => Verdict::Running,
         Engine::Said(said) => match &said.phase {
             Phase::Exited(_) | Phase::Gone if evidence.silence < evidence.settle => Verdict::Wait,

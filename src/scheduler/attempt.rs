@@ -1,11 +1,11 @@
 //! One look at an attempt that the engine has: weigh the evidence, act on the verdict, say when to look again.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
-    engine_loop::{CALL_TIMEOUT, EngineLoop},
+    engine_loop::{EngineLoop, LOG_TIMEOUT},
     stop::Revocation,
 };
 use crate::{
@@ -127,7 +127,38 @@ impl EngineLoop {
             settle: self.engine.executor.settle(),
             lost_after: self.engine.lost_after,
             we_stopped_it: job.stop.is_some(),
+            asked_in_vain: self.asked_in_vain(job),
         })
+    }
+
+    /// For how long an engine has been asked to end what its supervisor did not. Processes of this machine, and devices that
+    /// are handed out here, are free when they are seen to be, and not before.
+    fn asked_in_vain(&self, job: &Job) -> Duration {
+        let is_ours = self.engine.kind == "local" || !job.devices.is_empty();
+        let overdue = self.overdue_for(job).filter(|_| !is_ours);
+        overdue.unwrap_or_default()
+    }
+
+    /// Why an attempt that has begun does not move, as far as its engine says so.
+    async fn why_it_rests(&self, job: &Job, engine: &Engine) -> Option<String> {
+        if let Some(refusal) = self.with_memory(job, |memory| memory.refusal.clone()) {
+            return Some(self.redact(job, refusal).await);
+        }
+        let said = match engine {
+            Engine::Elsewhere(why) => return Some(why.clone()),
+            Engine::Said(said) => said,
+            Engine::Silent(_) => return None,
+        };
+        let told = match (&said.phase, &said.reason) {
+            (Phase::Running | Phase::Stopping, Some(reason)) => reason.clone(),
+            (Phase::Unknown(word), Some(reason)) => format!("the engine says {word}: {reason}"),
+            (Phase::Unknown(word), None) => format!("the engine says {word}"),
+            _ => return None,
+        };
+        match job.waiting.as_ref() == Some(&told) {
+            true => Some(told),
+            false => Some(self.redact(job, told).await),
+        }
     }
 
     /// The command runs: record what it told, and pass on a wish to stop.
@@ -138,16 +169,13 @@ impl EngineLoop {
         engine: &Engine,
     ) -> Result<Option<Job>, StoreError> {
         let mut changes = Vec::new();
-        let held = match engine {
-            Engine::Elsewhere(why) => Some(why.clone()),
-            Engine::Said(_) | Engine::Silent(_) => None,
-        };
+        let rests = self.why_it_rests(&job, engine).await;
         if job.state != JobState::Running {
             let stage = look.claim.as_ref().and_then(|claim| claim.stage);
             changes.push(Change::Run { stage });
             tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, "running");
-        } else if job.waiting != held {
-            changes.push(Change::Wait(held));
+        } else if job.waiting != rests {
+            changes.push(Change::Wait(rests));
         }
         let news = look.events.offset != job.events_offset;
         let interval = self.context.config.get().reporting.interval;
@@ -239,16 +267,19 @@ impl EngineLoop {
     }
 
     async fn clean_up(&self, job: Job) -> Result<Option<Job>, StoreError> {
-        let Some(handle) = &job.handle else {
+        let Some(handle) = job.handle.clone() else {
             return Ok(None);
         };
         tracing::warn!(job_id = %job.id, "the supervisor is gone and its processes are not: ending them");
-        let cleanup = self.engine.executor.cleanup(handle);
-        match tokio::time::timeout(CALL_TIMEOUT, cleanup).await {
-            Ok(Ok(())) => self.engine.wake.notify_one(),
-            Ok(Err(error)) => tracing::warn!(job_id = %job.id, "cannot end what is left: {error}"),
-            Err(_) => tracing::warn!(job_id = %job.id, "cannot end what is left: no answer"),
-        }
+        let (executor, wake) = (
+            Arc::clone(&self.engine.executor),
+            Arc::clone(&self.engine.wake),
+        );
+        self.ask_to_end(&job, "does not end what is left", async move {
+            executor.cleanup(&handle).await?;
+            wake.notify_one();
+            Ok(())
+        });
         Ok(Some(job))
     }
 
@@ -278,7 +309,7 @@ impl EngineLoop {
             let handle = job.handle.as_ref()?;
             self.engine.executor.engine_log(handle).await
         };
-        let log = tokio::time::timeout(CALL_TIMEOUT, log).await;
+        let log = tokio::time::timeout(LOG_TIMEOUT, log).await;
         let log = log.ok().flatten().unwrap_or_default();
         let mut lines = log.lines().rev().map(str::trim);
         let reason = match engine {

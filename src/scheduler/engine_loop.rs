@@ -21,6 +21,9 @@ use crate::{
 /// Every call of an executor ends within this.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What an engine has of an attempt's log is worth this much waiting for.
+pub(super) const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The loop looks at least this often, whatever the clocks and notifications do.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,7 @@ const STEPS_AT_ONCE: usize = 16;
 pub(super) struct EngineLoop {
     pub(super) context: Arc<Context>,
     pub(super) engine: Engine,
-    pub(super) memory: Mutex<Memory>,
+    pub(super) memory: Arc<Mutex<Memory>>,
     in_flight: Mutex<HashSet<JobId>>,
 }
 
@@ -61,7 +64,7 @@ impl EngineLoop {
         Self {
             context,
             engine,
-            memory: Mutex::default(),
+            memory: Arc::default(),
             in_flight: Mutex::default(),
         }
     }
@@ -70,15 +73,19 @@ impl EngineLoop {
         &self.context.store
     }
 
+    /// How often attempts are looked at when nothing wakes the loop.
+    pub(super) fn poll_interval(&self) -> Duration {
+        let configured = self.engine.poll_interval;
+        configured.unwrap_or_else(|| self.engine.executor.poll_interval())
+    }
+
     /// Runs for ever.
     pub(super) async fn run(self) {
         let this = Arc::new(self);
         let mut changes = this.store().changes();
         let mut submits = JoinSet::new();
-        let executor = &this.engine.executor;
-        let interval = this.engine.poll_interval;
-        let interval = interval.unwrap_or_else(|| executor.poll_interval());
-        let mut polling = Polling::new(interval, executor.poll_pause());
+        let pause = this.engine.executor.poll_pause();
+        let mut polling = Polling::new(this.poll_interval(), pause);
         loop {
             // Interest is registered before the store is asked, so no change falls between the two.
             changes.mark_unchanged();

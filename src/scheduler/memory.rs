@@ -27,12 +27,20 @@ pub(super) struct Remembered {
     unclaimed_since: Option<Instant>,
     running_seen: Option<Instant>,
     stop_seen: Option<Instant>,
+    asks_to_end: bool,
+    /// Why the engine did not end it when it was last asked to.
+    pub(super) refusal: Option<String>,
     failures: u32,
 }
 
 impl Memory {
     pub(super) fn of(&mut self, launch: LaunchId) -> &mut Remembered {
         self.attempts.entry(launch).or_default()
+    }
+
+    /// What is remembered already.
+    pub(super) fn known(&mut self, launch: LaunchId) -> Option<&mut Remembered> {
+        self.attempts.get_mut(&launch)
     }
 
     pub(super) fn forget(&mut self, launch: LaunchId) {
@@ -99,6 +107,15 @@ impl Remembered {
     /// How long a wish to stop has been known here.
     pub(super) fn stopping_for(&mut self) -> Duration {
         self.stop_seen.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Whether the engine may be asked to end it, which it is from then on until [`asked_to_end`](Self::asked_to_end).
+    pub(super) fn may_ask_to_end(&mut self) -> bool {
+        !std::mem::replace(&mut self.asks_to_end, true)
+    }
+
+    pub(super) fn asked_to_end(&mut self, refusal: Option<String>) {
+        (self.asks_to_end, self.refusal) = (false, refusal);
     }
 
     /// Counts a failed call; answers how many there were in a row.

@@ -2,6 +2,7 @@
 //! so that a slow engine delays no other; commits and executors only make a loop look sooner.
 
 mod attempt;
+mod ending;
 mod engine_loop;
 mod finish;
 mod launch;

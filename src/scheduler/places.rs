@@ -5,7 +5,7 @@ use std::io;
 
 use super::engine_loop::EngineLoop;
 use crate::{
-    job::{Handle, Job, Place},
+    job::{Handle, Job, JobState, Place},
     job_dir::{Claimant, JobDir},
     store::StoreError,
 };
@@ -71,7 +71,11 @@ impl EngineLoop {
         read.await.map_err(io::Error::other)?
     }
 
-    async fn has_begun(&self, job: &Job) -> bool {
+    /// Whether a supervisor has claimed the attempt; a job that runs was seen to have one.
+    pub(super) async fn has_begun(&self, job: &Job) -> bool {
+        if job.state == JobState::Running {
+            return true;
+        }
         let dir = self.attempt_dir(job);
         let claim = tokio::task::spawn_blocking(move || dir.read_claim()).await;
         let claim = claim.ok().and_then(Result::ok).flatten();

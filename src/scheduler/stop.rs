@@ -1,10 +1,10 @@
 //! Stopping: revoke what has not begun, ask what runs, and only then the engine.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::engine_loop::{CALL_TIMEOUT, EngineLoop};
+use super::engine_loop::EngineLoop;
 use crate::{
     job::{Cause, Change, Job, Stop},
     job_dir::{CancelRequest, Claim, ClaimOutcome, Claimant},
@@ -60,7 +60,6 @@ impl EngineLoop {
     /// Passes a wish to stop on to a running command: the supervisor's channel first, then, after the
     /// grace, the engine. Makes the wish itself when the command has run too long.
     pub(super) async fn pass_on_stop(&self, job: &Job) -> Result<(), StoreError> {
-        let grace = job.entry.cancel_grace();
         let Some(stop) = &job.stop else {
             return self.enforce_run_timeout(job).await;
         };
@@ -73,20 +72,24 @@ impl EngineLoop {
         if let Ok(Err(error)) = asked {
             tracing::warn!(job_id = %job.id, "cannot ask the supervisor to stop: {error}");
         }
-        let waited = self.with_memory(job, super::memory::Remembered::stopping_for);
-        if waited >= grace + self.engine.executor.settle().min(TIMEOUT_SLACK)
-            && let Some(handle) = &job.handle
+        if self.overdue_for(job).is_some()
+            && let Some(handle) = job.handle.clone()
         {
-            let cancelled = tokio::time::timeout(
-                CALL_TIMEOUT,
-                self.engine.executor.cancel(handle, Duration::ZERO),
-            )
-            .await;
-            if let Ok(Err(error)) = cancelled {
-                tracing::warn!(job_id = %job.id, "the engine cannot be asked to stop it: {error}");
-            }
+            let executor = Arc::clone(&self.engine.executor);
+            self.ask_to_end(job, "does not stop it", async move {
+                executor.cancel(&handle, Duration::ZERO).await
+            });
         }
         Ok(())
+    }
+
+    /// For how long its supervisor should have ended a job that is to stop; none while it has time.
+    pub(super) fn overdue_for(&self, job: &Job) -> Option<Duration> {
+        job.stop.as_ref()?;
+        let waited = self.with_memory(job, super::memory::Remembered::stopping_for);
+        let supervisors =
+            job.entry.cancel_grace() + self.engine.executor.settle().min(TIMEOUT_SLACK);
+        waited.checked_sub(supervisors)
     }
 
     /// The net below the supervisor, which measures better. Measured on our own monotonic clock, so a

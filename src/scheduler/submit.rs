@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    attempt,
     engine_loop::{CALL_TIMEOUT, EngineLoop},
     launch::Unprepared,
     stop::Revocation,
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     executor::{Found, Launch, SubmitError},
-    job::{Cause, Change, Handle, Job, JobState},
+    job::{Cause, Change, Engine, Handle, Job, JobState},
     store::StoreError,
 };
 
@@ -32,7 +33,7 @@ pub(super) enum Known {
 }
 
 impl EngineLoop {
-    /// One step of a job in `submitting`.
+    /// One step of a job whose handle is not known.
     pub(super) async fn submit(&self, job: Job, known: Known) -> Result<(), StoreError> {
         // The list it comes from may have been read before another task was done with it.
         if known == Known::Perhaps && !self.is_current(&job).await? {
@@ -58,8 +59,14 @@ impl EngineLoop {
         {
             return self.submitted(&job, handle.or_at(place)).await;
         }
-        if job.stop.is_some() && self.stopped_before_it_began(&job).await? {
-            return Ok(());
+        if known == Known::Perhaps && self.has_begun(&job).await {
+            return self.follow(job).await;
+        }
+        if job.stop.is_some() {
+            return match self.stopped_before_it_began(&job).await? {
+                true => Ok(()),
+                false => self.follow(job).await,
+            };
         }
         if let Err(unprepared) = self.add_secrets(&job, &mut launch).await {
             return self.unprepared(&job, unprepared).await;
@@ -87,10 +94,25 @@ impl EngineLoop {
                 return self.give_up(job, Cause::StartFailed, reason).await;
             }
         };
+        if self.has_begun(job).await {
+            return self.follow(job.clone()).await;
+        }
         if job.stop.is_some() && self.stopped_before_it_began(job).await? {
             return Ok(());
         }
         self.wait_in_time(job, reason).await
+    }
+
+    /// A supervisor has claimed, and no engine tells a handle: what the attempt itself leaves in its folder is followed, to
+    /// its end. To submit it again would start nothing, and find out nothing.
+    async fn follow(&self, job: Job) -> Result<(), StoreError> {
+        if let Some(handle) = self.by_name(&job).await {
+            return self.submitted(&job, handle).await;
+        }
+        let silent = self.with_memory(&job, |memory| memory.unanswered(false));
+        let again = attempt::step(self, job, Engine::Silent(silent)).await?;
+        let next = Timestamp::now() + self.poll_interval();
+        self.store().check_again(again.as_slice(), next).await
     }
 
     /// Waits, unless it has waited too long already: it holds a slot meanwhile.
@@ -173,13 +195,7 @@ impl EngineLoop {
                 self.leave_to_cleanup(job).await?;
                 self.conclude_failure(job, Vec::new(), cause, reason).await
             }
-            Revocation::Lost => {
-                self.wait(
-                    job,
-                    format!("the attempt runs, but cannot be found: {reason}"),
-                )
-                .await
-            }
+            Revocation::Lost => self.follow(job.clone()).await,
         }
     }
 }

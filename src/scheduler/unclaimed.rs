@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 
-use super::engine_loop::{CALL_TIMEOUT, EngineLoop};
+use super::engine_loop::{EngineLoop, LOG_TIMEOUT};
 use crate::job::{Job, Phase};
 
 /// As much of an engine's last word is shown, in characters.
@@ -52,7 +52,7 @@ impl EngineLoop {
     async fn last_word(&self, job: &Job) -> Option<String> {
         let handle = job.handle.as_ref()?;
         let log = self.engine.executor.engine_log(handle);
-        let log = tokio::time::timeout(CALL_TIMEOUT, log).await.ok()??;
+        let log = tokio::time::timeout(LOG_TIMEOUT, log).await.ok()??;
         let line = log
             .lines()
             .rev()

@@ -10,7 +10,9 @@ use super::{
     params::params,
 };
 use crate::{
-    config::{ExecutorEntry, IMPORT_LINES, ModelEntry, ModelTable, Resources, Retry, Table},
+    config::{
+        ExecutorEntry, IMPORT_LINES, ModelEntry, ModelTable, Resources, Retry, Table, path_from,
+    },
     job::Cause,
 };
 
@@ -119,7 +121,7 @@ fn model(slug: &str, table: &mut Table, base: &Path, executors: &[ExecutorEntry]
     let run_timeout = table.limit("run_timeout").unwrap_or(Some(RUN_TIMEOUT));
     let queue_timeout = table.limit("queue_timeout").unwrap_or(Some(QUEUE_TIMEOUT));
     let workdir = table.string("workdir");
-    let workdir = workdir.map_or_else(|| base.to_owned(), |workdir| base.join(workdir));
+    let workdir = workdir.map_or_else(|| base.to_owned(), |workdir| path_from(base, workdir));
     ModelEntry {
         files: files(table, &workdir),
         slug: slug.to_owned(),

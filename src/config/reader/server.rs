@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::config::{
     Access, JobsConfig, ReportingConfig, RetentionConfig, ServerConfig, Table, TlsFiles,
     access::{parse_net, parse_nets},
+    path_from,
 };
 
 /// No job has this name.
@@ -45,7 +46,7 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         );
     }
     let mut folder =
-        |key: &str, default: &str| base.join(table.string(key).unwrap_or(default.to_owned()));
+        |key: &str, default: &str| path_from(base, table.string(key).unwrap_or(default.to_owned()));
     let (state_dir, jobs_dir) = (folder("state_dir", "state"), folder("jobs_dir", "jobs"));
     if state_dir == jobs_dir {
         table.mistake(
@@ -54,7 +55,7 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         );
     }
     let media_cache = match table.string("media_cache") {
-        Some(folder) => base.join(folder),
+        Some(folder) => path_from(base, folder),
         None => jobs_dir.join(MEDIA_CACHE),
     };
     if [&state_dir, &jobs_dir].contains(&&media_cache) {

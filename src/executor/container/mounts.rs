@@ -4,6 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::config::path_from;
+
 /// Where our own program lies in a container.
 pub(super) const PROGRAM: &str = "/opt/trainhook/trainhook";
 
@@ -57,7 +59,7 @@ impl Mount {
         }
         let source = match source {
             path if path.starts_with('/') => Source::Path(path.into()),
-            path if path.starts_with('.') => Source::Path(clean(&folder.join(path))),
+            path if path.starts_with('.') => Source::Path(path_from(folder, path)),
             name if name.contains('/') => return Err(form()),
             name => Source::Volume(name.to_owned()),
         };
@@ -160,17 +162,4 @@ pub(super) fn workdir(path: &Path, private: &[&Path]) -> Result<Vec<Mount>, Stri
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// Without `.` and `..`, which engines refuse.
-fn clean(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(clean.pop()),
-            other => clean.push(other),
-        }
-    }
-    clean
 }

@@ -65,6 +65,9 @@ fn paths_are_meant_from_the_files_folder() {
     let elsewhere = GOOD.replace("[server]", "[server]\nstate_dir = \"/var/lib/trainhook\"");
     let config = read(&elsewhere).expect("a good file");
     assert_eq!(config.server.state_dir, Path::new("/var/lib/trainhook"));
+    let beside = GOOD.replace("[server]", "[server]\njobs_dir = \"../jobs/./all\"");
+    let config = read(&beside).expect("a good file");
+    assert_eq!(config.server.jobs_dir, Path::new("/etc/jobs/all"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod program;
 mod ray;
 mod refused_offline;
 mod slurm;
+mod stubborn;
 #[cfg(not(feature = "kubernetes"))]
 mod without_kubernetes;
 

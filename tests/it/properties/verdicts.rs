@@ -30,6 +30,7 @@ struct Known {
     engine: Engine,
     silence: Duration,
     we_stopped_it: bool,
+    asked_in_vain: Duration,
 }
 
 impl Known {
@@ -43,6 +44,7 @@ impl Known {
             settle: SETTLE,
             lost_after: LOST_AFTER,
             we_stopped_it: self.we_stopped_it,
+            asked_in_vain: self.asked_in_vain,
         })
     }
 
@@ -167,15 +169,17 @@ fn known() -> impl Strategy<Value = Known> {
         engines(),
         times(),
         any::<bool>(),
+        prop_oneof![3 => Just(Duration::ZERO), 1 => times()],
     );
     parts.prop_map(
-        |(claim, exit, record_age, engine, silence, we_stopped_it)| Known {
+        |(claim, exit, record_age, engine, silence, we_stopped_it, asked_in_vain)| Known {
             claim,
             exit,
             record_age,
             engine,
             silence,
             we_stopped_it,
+            asked_in_vain,
         },
     )
 }
