@@ -61,7 +61,7 @@ async fn a_cancel_reaches_a_command_whose_handle_nobody_tells() {
     assert_eq!(job["job"]["state"], "cancelled", "{job}");
     let dir = stack.folder.path().join("jobs").join(&id).join("a1");
     let record = std::fs::read_to_string(dir.join("exit.json")).expect("its own record");
-    assert!(record.contains("\"asked_to_stop\":true"), "{record}");
+    assert!(record.contains("\"asked_to_stop\": true"), "{record}");
 }
 
 /// A cancel takes long and comes to nothing.
