@@ -56,7 +56,8 @@ def submit(message):
     with open(log, "ab") as errors:
         supervisor = subprocess.Popen(
             launch["argv"],
-            env={**os.environ, **launch["env"]},
+            # None of the variables that are meant for us.
+            env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | launch["env"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -120,7 +121,8 @@ def call_service(url, verb, message):
     status = int(called.stdout)
     if 200 <= status < 300:
         return text
-    codes = {400: REJECTED, 409: REJECTED, 422: REJECTED, 404: NOT_FOUND, 410: NOT_FOUND, 429: TRANSIENT, 503: TRANSIENT}
+    codes = {400: REJECTED, 422: REJECTED, 404: NOT_FOUND, 410: NOT_FOUND, 429: TRANSIENT, 503: TRANSIENT}
+    # Any other status, 409 of a service that has the launch already too, means that it is looked for.
     first_line = (text.splitlines() or [""])[0]
     raise Failure(codes.get(status, UNKNOWN), f"the service answered {status}: {first_line}")
 

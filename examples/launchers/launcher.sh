@@ -44,7 +44,9 @@ call_service() {
     esac
     case $status in
         2??) cat "$answer" ;;
-        400 | 409 | 422) fail 65 "$(head -n 1 "$answer")" ;;
+        400 | 422) fail 65 "$(head -n 1 "$answer")" ;;
+        # A service that has the launch already: it is looked for.
+        409) fail 70 "the service has it already: $(head -n 1 "$answer")" ;;
         404 | 410) fail 66 'the service knows no such attempt' ;;
         429 | 503) fail 75 "the service answered $status: $(head -n 1 "$answer")" ;;
         *) fail 70 "the service answered $status: $(head -n 1 "$answer")" ;;
@@ -65,12 +67,17 @@ is_alive() {
 
 submit() {
     job_dir=$(ask '.launch.job_dir')
-    # The variables of the launch become our own, and so those of what we start.
     variables=$(ask '.launch.env | to_entries[] | "export \(.key)=\(.value | @sh)"')
     arguments=$(ask '.launch.argv | @sh')
-    eval "$variables"
     eval "set -- $arguments"
-    setsid "$@" </dev/null >/dev/null 2>>"$job_dir/supervisor.log" &
+    (
+        # What we start gets the variables of the launch, and none that are meant for us.
+        for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
+            case $name in PATH | HOME) ;; *) unset "$name" ;; esac
+        done
+        eval "$variables"
+        exec setsid "$@"
+    ) </dev/null >/dev/null 2>>"$job_dir/supervisor.log" &
     pid=$!
     start=$(start_of "$pid")
     handle=$(jq -n --arg pid "$pid" --arg start "${start:-0}" --arg job_dir "$job_dir" \

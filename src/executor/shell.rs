@@ -19,6 +19,15 @@ pub(super) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// The same for people to read: plain words stay plain.
+pub(super) fn quoted_if_needed(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => quote(word),
+    }
+}
+
 /// Variables in the language of the shell.
 pub(super) fn exports(env: &BTreeMap<String, Secret>) -> String {
     let mut text = String::new();

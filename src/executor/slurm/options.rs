@@ -7,28 +7,32 @@ use crate::{config::Table, executor::Launch};
 /// Added to a command's own time: to start, to stop, to write its record. Our supervisor measures the time itself.
 const TIME_SLACK: Duration = Duration::from_secs(600);
 
-/// Arguments that are ours to give: with another value nothing would find or end a job again.
-const OURS: [&str; 19] = [
-    "-J",
+/// The same where files are not shared: data comes and outputs go within it, also while the server is away.
+const TRAVEL_SLACK: Duration = Duration::from_secs(6 * 3600);
+
+/// Options that are ours to give: with another value nothing would find or end a job again.
+const OURS: [&str; 17] = [
     "--job-name",
-    "-o",
     "--output",
-    "-e",
     "--error",
-    "-D",
     "--chdir",
-    "-a",
     "--array",
-    "-W",
     "--wait",
     "--wrap",
+    "--clusters",
+    "--uid",
+    "--gid",
     "--export",
     "--export-file",
     "--requeue",
     "--no-requeue",
     "--parsable",
     "--test-only",
+    "--help",
 ];
+
+/// Their short forms, which may have a value right behind them: `-Jx`.
+const OURS_IN_SHORT: [&str; 8] = ["-J", "-o", "-e", "-D", "-a", "-W", "-M", "-h"];
 
 /// Settings that executor and model both may give.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,7 +120,11 @@ fn gpus(count: u32, gpu_type: Option<&str>) -> Option<String> {
 
 /// Longer than the supervisor ever lets it run, in minutes.
 fn time_limit(launch: &Launch) -> Option<String> {
-    let time = launch.run_timeout? + launch.cancel_grace + TIME_SLACK;
+    let slack = match launch.mirror {
+        Some(_) => TRAVEL_SLACK,
+        None => TIME_SLACK,
+    };
+    let time = launch.run_timeout? + launch.cancel_grace + slack;
     Some(time.as_secs().div_ceil(60).to_string())
 }
 
@@ -138,7 +146,7 @@ fn args(table: &mut Table) -> Vec<String> {
                 "{argument:?} is no option: write each as one text, such as \"--mail-type=FAIL\""
             );
             table.mistake("args", text);
-        } else if OURS.contains(&name) {
+        } else if is_ours(name) {
             table.mistake(
                 "args",
                 format!("{name} is given by trainhook itself: take it out"),
@@ -146,4 +154,12 @@ fn args(table: &mut Table) -> Vec<String> {
         }
     }
     args
+}
+
+/// Slurm takes the beginning of a long option for the whole of it.
+fn is_ours(name: &str) -> bool {
+    match name.starts_with("--") {
+        true => OURS.iter().any(|ours| ours.starts_with(name)),
+        false => OURS_IN_SHORT.iter().any(|ours| name.starts_with(ours)),
+    }
 }

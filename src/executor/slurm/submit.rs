@@ -41,8 +41,12 @@ const PERHAPS: [&str; 3] = [
     "connection reset",
 ];
 
-/// The exit code of a client that did not understand its own arguments.
+/// The exit code of a client that did not understand its own arguments; also that of an `ssh` before it, which has no
+/// words of the client's to show.
 const BAD_ARGUMENTS: i32 = 255;
+
+/// How the client begins whatever it says.
+const CLIENT: &str = "sbatch: ";
 
 /// All that is handed to `sbatch`.
 #[derive(Debug)]
@@ -119,7 +123,9 @@ impl Submission {
 
     /// For people: the command line, the script, and the file beside it.
     pub(super) fn describe(&self, command: &[String]) -> String {
-        let line = [command, &self.arguments].concat().join(" ");
+        let words = command.iter().chain(&self.arguments);
+        let line: Vec<String> = words.map(|word| shell::quoted_if_needed(word)).collect();
+        let line = line.join(" ");
         let variables = match &self.folder {
             Some(_) if !self.env.is_empty() => format!(
                 "\n# The file that it reads, which only its owner can:\n{}",
@@ -172,6 +178,9 @@ fn refusal(answer: &Answer) -> SubmitError {
     let text = format!("sbatch: {complaint}");
     let has = |words: &[&str]| words.iter().any(|words| said.contains(words));
     if has(&PERHAPS) {
+        return SubmitError::Ambiguous(text);
+    }
+    if answer.code == Some(BAD_ARGUMENTS) && !has(&[CLIENT]) {
         return SubmitError::Ambiguous(text);
     }
     if has(&FOR_GOOD) || answer.code == Some(BAD_ARGUMENTS) {

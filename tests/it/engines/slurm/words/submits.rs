@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use trainhook::{
     config::{Secret, Table},
     executor::SubmitError,
+    mirror::MirrorAccess,
 };
 
 use super::Played;
@@ -42,6 +43,11 @@ async fn what_a_refusal_means() {
         (
             "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
             1,
+            "ambiguous",
+        ),
+        (
+            "ssh: connect to host login port 22: Connection refused",
+            255,
             "ambiguous",
         ),
     ] {
@@ -107,6 +113,50 @@ async fn resources_and_settings_become_arguments() {
     assert!(read(".slurm-environment").contains("export KEY='s3cret-value'\n"));
     let mode = fs::metadata(slurm.folder.path().join(".slurm-environment")).expect("it is there");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_job_that_shares_no_files_has_hours_more_to_fetch_and_to_deliver() {
+    let slurm = Played::with("");
+    let mut launch = launch(slurm.folder.path());
+    launch.mirror = Some(MirrorAccess {
+        url: "http://127.0.0.1:1".to_owned(),
+        token: Secret::new("a token"),
+    });
+    slurm.plays("sbatch", "cat > script; echo 5");
+    slurm.executor.submit(&launch).await.expect("taken");
+    let arguments = slurm.arguments("sbatch");
+    assert!(arguments.contains("--time=421"), "{arguments}");
+}
+
+#[test]
+fn options_that_are_ours_are_known_in_each_of_their_forms() {
+    for argument in [
+        "-a0-3",
+        "--arr=0-3",
+        "-Jx",
+        "--job-n=x",
+        "--wra=x",
+        "--clusters=other",
+        "-Mother",
+        "--uid=1",
+    ] {
+        let mut table = Table::parse(&format!("args = [\"{argument}\"]")).expect("a table");
+        build("slurm", Path::new("/"), "").check_model(&mut table);
+        let mistakes: Vec<String> = table.finish().iter().map(ToString::to_string).collect();
+        let refused = mistakes
+            .iter()
+            .any(|one| one.contains("by trainhook itself"));
+        assert!(refused, "{argument}: {mistakes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_can_be_pasted_into_a_shell() {
+    let slurm = Played::with("args = [\"--comment=my job; touch here\"]");
+    let plan = slurm.executor.plan(&launch(slurm.folder.path())).await;
+    let plan = plan.expect("a plan");
+    assert!(plan.contains(" '--comment=my job; touch here' "), "{plan}");
 }
 
 #[test]
