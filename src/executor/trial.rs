@@ -12,6 +12,9 @@ use crate::{
     mirror::MirrorAccess,
 };
 
+/// What stands for the server's own id, which its store keeps; engines take it for the value of a label.
+const SERVER: &str = "the-servers-id";
+
 /// What stands for a secret.
 const REDACTED: &str = "[redacted]";
 
@@ -31,7 +34,10 @@ pub fn trial_launch(config: &Config, entry: &ModelEntry, executor: &dyn Executor
     let mut kinds = config.executors.iter();
     let kind = kinds.find(|one| one.name == entry.executor);
     let kind = kind.map_or("", |one| one.kind.as_str());
-    let launch = Launch::new(id, (entry, kind), &program, attempt_dir, env);
+    let launch = Launch {
+        server_id: SERVER.to_owned(),
+        ..Launch::new(id, (entry, kind), &program, attempt_dir, env)
+    };
     if shares_files {
         return launch;
     }

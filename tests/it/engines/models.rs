@@ -76,3 +76,17 @@ fn a_plan_shows_what_would_be_submitted_without_its_secrets() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("those that exist: job"), "{text}");
 }
+
+#[test]
+fn a_plan_names_what_stands_for_the_servers_id() {
+    let container = "[executors.local]\nkind = \"container\"\nimage = \"busybox\"\n";
+    let (code, text) = run(
+        &["plan", "job"],
+        &format!("{container}{}", model("job", "true", "")),
+    );
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("\"trainhook.server\": \"the-servers-id\""),
+        "{text}"
+    );
+}
