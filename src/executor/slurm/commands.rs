@@ -75,14 +75,23 @@ impl Commands {
         }
     }
 
-    /// The words that begin a command line.
+    /// The words that begin a command line. Whoever acts for others hands on few variables, so they come behind it.
     pub(super) fn line(&self, program: &str) -> Vec<String> {
         let program = match &self.bin {
             Some(bin) => bin.join(program).to_string_lossy().into_owned(),
             None => program.to_owned(),
         };
-        let prefix = self.prefix.iter().cloned();
-        prefix.chain([program]).collect()
+        let mut line = self.prefix.clone();
+        if !line.is_empty() {
+            line.push("env".to_owned());
+            line.extend(
+                self.env
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}")),
+            );
+        }
+        line.push(program);
+        line
     }
 
     pub(super) async fn call(

@@ -27,7 +27,7 @@ async fn a_crash_of_the_controller_ends_no_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_while_it_submits_finds_the_job_again() {
     let Some(slurm) = slurm().await else { return };
-    let slow = "case $1 in sbatch) \"$@\"; touch submitted; while [ -e hold ]; do sleep 0.05; done ;; \
+    let slow = "case $* in *sbatch*) \"$@\"; touch submitted; while [ -e hold ]; do sleep 0.05; done ;; \
                 *) exec \"$@\" ;; esac";
     let slow = Value::from(slow);
     let prefix = format!("command_prefix = [\"sh\", \"-c\", {slow}, \"slow\"]");

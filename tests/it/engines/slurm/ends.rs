@@ -102,7 +102,7 @@ async fn a_job_that_is_preempted_is_told_apart_and_tried_again() {
 async fn a_kill_that_slurm_calls_out_of_memory_is_told_apart() {
     let Some(slurm) = slurm().await else { return };
     let words =
-        "case $1 in squeue) \"$@\" | sed s,/FAILED/,/OUT_OF_MEMORY/, ;; *) exec \"$@\" ;; esac";
+        "case $* in *squeue*) \"$@\" | sed s,/FAILED/,/OUT_OF_MEMORY/, ;; *) exec \"$@\" ;; esac";
     let prefix = format!(
         "command_prefix = [\"sh\", \"-c\", {}, \"words\"]\naccounting = false",
         Value::from(words)

@@ -116,6 +116,19 @@ async fn resources_and_settings_become_arguments() {
 }
 
 #[tokio::test]
+async fn whoever_acts_for_others_takes_the_configuration_along() {
+    let prefix = "conf = \"cluster.conf\"\ncommand_prefix = [\"env\", \"-u\", \"SLURM_CONF\"]";
+    let slurm = Played::with(prefix);
+    slurm.plays(
+        "sbatch",
+        "cat > script; echo \"$SLURM_CONF\" > seen; echo 5",
+    );
+    slurm.submit().await.expect("taken");
+    let seen = fs::read_to_string(slurm.folder.path().join("seen")).expect("it was called");
+    assert!(seen.ends_with("/cluster.conf\n"), "{seen}");
+}
+
+#[tokio::test]
 async fn a_job_that_shares_no_files_has_hours_more_to_fetch_and_to_deliver() {
     let slurm = Played::with("");
     let mut launch = launch(slurm.folder.path());
