@@ -1,12 +1,13 @@
 //! What an engine may still hold of attempts that are over for us: cancelled and cleaned up until it confirms.
 
 use jiff::Timestamp;
+use rusqlite::Row;
 
 use super::{
     Store, StoreError,
     rows::{json, millis, time, to_json},
 };
-use crate::job::Handle;
+use crate::job::{Handle, JobId};
 
 /// An attempt that is over for us, and perhaps not for its engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,17 +62,23 @@ impl Store {
             let sql = "SELECT id, executor, handle, created_at, failures, last_error FROM leftovers \
                        WHERE executor = ?1 AND next_try_at <= ?2 ORDER BY id LIMIT 100";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map((executor, millis(now)), |row| {
-                Ok(Leftover {
-                    id: row.get(0)?,
-                    executor: row.get(1)?,
-                    handle: json(row, 2)?,
-                    created_at: time(row, 3)?,
-                    failures: row.get(4)?,
-                    last_error: row.get(5)?,
-                })
-            })?;
+            let rows = statement.query_map((executor, millis(now)), leftover)?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// What an engine may still hold of a job's attempts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn leftovers_of(&self, job: JobId) -> Result<Vec<Leftover>, StoreError> {
+        self.read(move |connection| {
+            let sql = "SELECT id, executor, handle, created_at, failures, last_error FROM leftovers ORDER BY id";
+            let mut statement = connection.prepare_cached(sql)?;
+            let all = statement.query_map((), leftover)?.collect::<Result<Vec<_>, _>>()?;
+            let of_job = |one: &Leftover| one.handle.launch_id.job == job;
+            Ok(all.into_iter().filter(of_job).collect())
         })
         .await
     }
@@ -107,4 +114,15 @@ impl Store {
         })
         .await
     }
+}
+
+fn leftover(row: &Row<'_>) -> rusqlite::Result<Leftover> {
+    Ok(Leftover {
+        id: row.get(0)?,
+        executor: row.get(1)?,
+        handle: json(row, 2)?,
+        created_at: time(row, 3)?,
+        failures: row.get(4)?,
+        last_error: row.get(5)?,
+    })
 }

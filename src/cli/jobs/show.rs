@@ -16,7 +16,7 @@ pub(super) struct Args {
 }
 
 /// What is shown of a job, in this order.
-const FACTS: [(&str, &str); 16] = [
+const FACTS: [(&str, &str); 17] = [
     ("model", "model"),
     ("modelType", "title"),
     ("workspace", "workspace"),
@@ -31,6 +31,7 @@ const FACTS: [(&str, &str); 16] = [
     ("message", "message"),
     ("lateRecord", "came later"),
     ("waiting", "waiting"),
+    ("leftover", "left behind"),
     ("labelboxStatus", "in Labelbox"),
     ("jobDir", "files"),
 ];

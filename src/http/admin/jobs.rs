@@ -79,6 +79,9 @@ impl Admin {
         if let Some(record) = self.late_record(&job).await {
             view["lateRecord"] = record.into();
         }
+        if let Some(leftover) = self.store.leftovers_of(job.id).await?.last() {
+            view["leftover"] = view::leftover(leftover).into();
+        }
         let shown = json!({
             "job": view,
             "timeline": view::timeline(&timeline),

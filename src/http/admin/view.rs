@@ -10,7 +10,7 @@ use crate::{
     http::error::ApiError,
     job::{Job, JobState},
     job_dir::JobDir,
-    store::{ImportRow, JobCounts, ReportRow, TimelineRow},
+    store::{ImportRow, JobCounts, Leftover, ReportRow, TimelineRow},
 };
 
 /// How full each executor is, asked once for a whole list.
@@ -92,6 +92,18 @@ impl Admin {
                 "position {position} in the queue of executor {executor}: {taken} of {slots} slots are taken"
             ),
         }))
+    }
+}
+
+/// What an engine may still hold of a job, in words.
+pub(super) fn leftover(left: &Leftover) -> String {
+    let (executor, launch) = (&left.executor, left.handle.launch_id);
+    let since = time(left.created_at);
+    let told =
+        format!("executor {executor} may still have {launch}, which was given up at {since}");
+    match &left.last_error {
+        Some(error) => format!("{told}; asked to end it {} times: {error}", left.failures),
+        None => told,
     }
 }
 

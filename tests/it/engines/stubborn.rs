@@ -102,6 +102,11 @@ async fn what_an_engine_refuses_to_end_holds_up_neither_its_job_nor_others() {
     wait_until("the engine's refusal at the job", refusal).await;
     stack.told(&run, "FAILED").await;
     assert_eq!(stack.job(&id)["job"]["state"], "cancelled");
+    let refused = || {
+        let left = stack.job(&id)["job"]["leftover"].as_str()?.to_owned();
+        left.contains("the node does not listen").then_some(())
+    };
+    wait_until("what is left behind, and why", refused).await;
     let left = metrics(&stack).await;
     assert_eq!(
         left.get("trainhook_leftovers"),
