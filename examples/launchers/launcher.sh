@@ -67,6 +67,8 @@ is_alive() {
 
 submit() {
     job_dir=$(ask '.launch.job_dir')
+    # One of this name that is handed to us would be taken for one of ours below.
+    unset variables
     variables=$(ask '.launch.env | to_entries[] | "export \(.key)=\(.value | @sh)"')
     arguments=$(ask '.launch.argv | @sh')
     eval "set -- $arguments"

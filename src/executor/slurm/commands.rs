@@ -39,6 +39,8 @@ const NAMES_AT_ONCE: usize = 500;
 #[derive(Debug)]
 pub(super) struct Commands {
     prefix: Vec<String>,
+    /// As the table has it: whoever acts for others hands on few variables, so it is named behind the prefix.
+    conf: Option<PathBuf>,
     folder: PathBuf,
     bin: Option<PathBuf>,
     env: BTreeMap<String, String>,
@@ -54,8 +56,9 @@ impl Commands {
         if timeout.is_zero() || timeout > LONGEST_CALL {
             table.mistake("call_timeout", "must be at most \"25s\", and not zero");
         }
-        let conf = table.string("conf").map(|conf| folder.join(conf));
-        let conf = conf
+        let written = table.string("conf").map(|conf| folder.join(conf));
+        let conf = written
+            .clone()
             .map(PathBuf::into_os_string)
             .or_else(|| std::env::var_os("SLURM_CONF"));
         let conf = conf.and_then(|conf| conf.into_string().ok());
@@ -63,6 +66,7 @@ impl Commands {
         let env = [("LC_ALL".to_owned(), "C".to_owned())];
         Self {
             prefix: table.strings("command_prefix").unwrap_or_default(),
+            conf: written,
             folder: folder.to_owned(),
             bin: table.string("bin").map(|bin| folder.join(bin)),
             env: env
@@ -75,20 +79,16 @@ impl Commands {
         }
     }
 
-    /// The words that begin a command line. Whoever acts for others hands on few variables, so they come behind it.
+    /// The words that begin a command line.
     pub(super) fn line(&self, program: &str) -> Vec<String> {
         let program = match &self.bin {
             Some(bin) => bin.join(program).to_string_lossy().into_owned(),
             None => program.to_owned(),
         };
         let mut line = self.prefix.clone();
-        if !line.is_empty() {
-            line.push("env".to_owned());
-            line.extend(
-                self.env
-                    .iter()
-                    .map(|(name, value)| format!("{name}={value}")),
-            );
+        if let Some(conf) = self.conf.as_ref().filter(|_| !self.prefix.is_empty()) {
+            let conf = format!("SLURM_CONF={}", conf.display());
+            line.extend(["env".to_owned(), conf]);
         }
         line.push(program);
         line
@@ -148,6 +148,15 @@ impl Commands {
             }
         };
         self.user.get_or_try_init(ask).await.map(String::as_str)
+    }
+
+    /// Whether the commands run as the server's own user.
+    ///
+    /// # Errors
+    /// When they do not say who they are.
+    pub(super) async fn run_as_we_do(&self) -> Result<bool, QueryError> {
+        let ours = rustix::process::getuid().as_raw().to_string();
+        Ok(self.user().await? == ours)
     }
 
     /// What Slurm has under these names, each with the time since when it may have ended: one look at the queue for all

@@ -35,6 +35,10 @@ const ENGINE_LOG_LIMIT: u64 = 64 * 1024;
 /// The queue is asked no more often, whatever happens, if the table does not say.
 const POLL_PAUSE: Duration = Duration::from_secs(2);
 
+/// Folders of jobs, and the file with their variables, are the server's own.
+const ANOTHER_USER: &str = "behind its command_prefix Slurm's commands run as another user than the server, who cannot read \
+                            the folders of jobs: set shared_files = false";
+
 /// Builds it from its table. Asks nothing of Slurm.
 ///
 /// # Errors
@@ -170,6 +174,9 @@ impl Executor for SlurmExecutor {
     }
 
     async fn check(&self) -> Result<String, QueryError> {
+        if self.shares_files && !self.commands.run_as_we_do().await? {
+            return Err(QueryError(ANOTHER_USER.to_owned()));
+        }
         self.commands.check(self.options.partition.as_deref()).await
     }
 

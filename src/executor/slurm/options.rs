@@ -11,7 +11,7 @@ const TIME_SLACK: Duration = Duration::from_secs(600);
 const TRAVEL_SLACK: Duration = Duration::from_secs(6 * 3600);
 
 /// Options that are ours to give: with another value nothing would find or end a job again.
-const OURS: [&str; 17] = [
+const OURS: [&str; 19] = [
     "--job-name",
     "--output",
     "--error",
@@ -29,10 +29,15 @@ const OURS: [&str; 17] = [
     "--parsable",
     "--test-only",
     "--help",
+    "--usage",
+    "--version",
 ];
 
-/// Their short forms, which may have a value right behind them: `-Jx`.
-const OURS_IN_SHORT: [&str; 8] = ["-J", "-o", "-e", "-D", "-a", "-W", "-M", "-h"];
+/// Their short forms, which may have a value right behind them, `-Jx`, and flags before them: `-HJx`.
+const OURS_IN_SHORT: &str = "JoeDaWMhV";
+
+/// Short options without a value.
+const FLAGS: &str = "HkOQsv";
 
 /// Settings that executor and model both may give.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,6 +165,10 @@ fn args(table: &mut Table) -> Vec<String> {
 fn is_ours(name: &str) -> bool {
     match name.starts_with("--") {
         true => OURS.iter().any(|ours| ours.starts_with(name)),
-        false => OURS_IN_SHORT.iter().any(|ours| name.starts_with(ours)),
+        false => {
+            let letters = name.trim_start_matches('-');
+            let letters = letters.trim_start_matches(|letter| FLAGS.contains(letter));
+            letters.starts_with(|letter| OURS_IN_SHORT.contains(letter))
+        }
     }
 }

@@ -121,7 +121,7 @@ async fn what_is_meant_for_a_launcher_reaches_no_job() {
             launcher(name).display()
         );
         write_program(folder.path(), "launcher", &line);
-        let variables = [("TOKEN_OF_LAUNCHER", "s3cret")];
+        let variables = [("TOKEN_OF_LAUNCHER", "s3cret"), ("variables", "s3cret")];
         let message = message.to_string().into_bytes();
         let (code, _, errors) = call_with(&script, &variables, "submit", &message).await;
         assert_eq!(code, Some(0), "{name}: {errors}");

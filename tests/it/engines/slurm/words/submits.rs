@@ -129,6 +129,25 @@ async fn whoever_acts_for_others_takes_the_configuration_along() {
 }
 
 #[tokio::test]
+async fn another_user_who_shall_share_our_files_is_found() {
+    let prefix = "command_prefix = [\"./as\"]";
+    for (more, is_well) in [("", false), ("\nshared_files = false", true)] {
+        let slurm = Played::with(&format!("{prefix}{more}"));
+        slurm.plays(
+            "as",
+            "[ \"$1\" != id ] || { echo 123456; exit; }; exec \"$@\"",
+        );
+        slurm.plays("sinfo", "echo up");
+        slurm.plays("scontrol", "echo up");
+        let checked = slurm.executor.check().await;
+        let refused = checked
+            .as_ref()
+            .is_err_and(|error| error.to_string().contains("shared_files = false"));
+        assert_eq!(refused, !is_well, "{checked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_shares_no_files_has_hours_more_to_fetch_and_to_deliver() {
     let slurm = Played::with("");
     let mut launch = launch(slurm.folder.path());
@@ -153,6 +172,8 @@ fn options_that_are_ours_are_known_in_each_of_their_forms() {
         "--clusters=other",
         "-Mother",
         "--uid=1",
+        "--gid=1",
+        "-HJx",
     ] {
         let mut table = Table::parse(&format!("args = [\"{argument}\"]")).expect("a table");
         build("slurm", Path::new("/"), "").check_model(&mut table);
