@@ -61,7 +61,7 @@ pub struct Chunk {
 /// Where a line of a chunk comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Its number in the command's file, or with [`READ_BACK`] among the lines that were made of results.
+    /// Its number in the command's file, or with [`READ_BACK`](super::READ_BACK) among the lines that were made of results.
     pub line: u32,
     /// Its uuid; metrics need none.
     pub uuid: Option<Uuid>,
