@@ -127,7 +127,7 @@ pub enum Outcome {
 /// 5. An engine that does not answer ends nothing before `lost_after`, and nothing whose heart beats.
 /// 6. An engine that cannot be asked, since its executor points elsewhere, ends nothing but what is to stop and whose heart
 ///    has been silent for [`STOP_PATIENCE`].
-/// 7. What is to stop, is silent, and was not ended by its engine for [`STOP_PATIENCE`], whatever that says of it, is given
+/// 7. What is to stop, is silent, and goes on as its engine says, which was asked to end it for [`STOP_PATIENCE`], is given
 ///    up: the engine goes on being asked, and nobody waits for it.
 #[must_use]
 pub fn verdict(evidence: Evidence<'_>) -> Verdict {
@@ -194,9 +194,13 @@ fn without_record(evidence: Evidence<'_>) -> Verdict {
         })
     };
     let is_silent = evidence.silence >= evidence.settle.max(STOP_PATIENCE);
-    if evidence.we_stopped_it && evidence.asked_in_vain >= STOP_PATIENCE && is_silent {
-        return lost(None, "neither its supervisor nor its engine has ended it");
-    }
+    let going_on = || {
+        let in_vain = evidence.we_stopped_it && evidence.asked_in_vain >= STOP_PATIENCE;
+        match in_vain && is_silent {
+            true => lost(None, "neither its supervisor nor its engine has ended it"),
+            false => Verdict::Running,
+        }
+    };
     match evidence.engine {
         // A heart that beats says more than an engine that does not answer.
         Engine::Silent(since)
@@ -211,7 +215,7 @@ fn without_record(evidence: Evidence<'_>) -> Verdict {
             Phase::Exited(_) | Phase::Gone if evidence.silence < evidence.settle => Verdict::Wait,
             Phase::Exited(exit) => lost(exit.cause, "it ended without a record of how"),
             Phase::Gone => lost(None, "it is gone without a record of how it ended"),
-            _ => Verdict::Running,
+            _ => going_on(),
         },
     }
 }

@@ -297,6 +297,32 @@ fn what_ended_without_a_record_is_lost_only_after_the_heart_was_silent() {
 }
 
 #[test]
+fn what_is_asked_to_end_in_vain_and_silent_is_given_up_and_nothing_else_that_runs_is() {
+    always(known(), |known| {
+        let runs = matches!(
+            known.phase(),
+            Some(
+                Phase::Queued
+                    | Phase::Starting
+                    | Phase::Running
+                    | Phase::Stopping
+                    | Phase::Unknown(_)
+            )
+        );
+        let leftovers = matches!(known.verdict(), Verdict::Cleanup);
+        if known.claimed() && known.own_record().is_none() && runs && !leftovers {
+            let in_vain = known.we_stopped_it && known.asked_in_vain >= STOP_PATIENCE;
+            let given_up = in_vain && known.silence >= STOP_PATIENCE.max(SETTLE);
+            match known.verdict() {
+                Verdict::Running => assert!(!given_up),
+                Verdict::Ended(Outcome::Failed { .. }) => assert!(given_up),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn a_kill_that_we_did_not_send_waits_a_while_for_the_engines_cause() {
     always(known(), |known| {
         let Some(record) = known.own_record() else {
