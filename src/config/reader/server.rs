@@ -45,9 +45,10 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
             "is the same address as listen: choose another port",
         );
     }
-    let mut folder =
-        |key: &str, default: &str| path_from(base, table.string(key).unwrap_or(default.to_owned()));
+    let mut folder = |key: &str, default: &str| table.string(key).unwrap_or(default.to_owned());
+    // Engines see the folders of jobs, and no other.
     let (state_dir, jobs_dir) = (folder("state_dir", "state"), folder("jobs_dir", "jobs"));
+    let (state_dir, jobs_dir) = (base.join(state_dir), path_from(base, jobs_dir));
     if state_dir == jobs_dir {
         table.mistake(
             "jobs_dir",
@@ -55,7 +56,7 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
         );
     }
     let media_cache = match table.string("media_cache") {
-        Some(folder) => path_from(base, folder),
+        Some(folder) => base.join(folder),
         None => jobs_dir.join(MEDIA_CACHE),
     };
     if [&state_dir, &jobs_dir].contains(&&media_cache) {
