@@ -37,6 +37,7 @@ use crate::{
 };
 use failure::Failure;
 use record::Record;
+use splits::Splits;
 
 /// Exports under way at once; Labelbox runs at most 20 of an organisation (docs: limits).
 pub(super) const AT_ONCE: usize = 16;
@@ -161,9 +162,9 @@ impl Export<'_> {
         task: &str,
         ontology: &Option<Ontology>,
     ) -> Result<Record, Failure> {
-        // Labelbox takes its time for the task; the splits are asked for meanwhile.
+        // Labelbox takes its time for the task; the splits are asked for meanwhile, and may end the waiting.
         let begun = Instant::now();
-        let (splits, ()) = tokio::try_join!(self.splits(), self.until_complete(task))?;
+        let (splits, ()) = tokio::try_join!(self.enough_rows(), self.until_complete(task))?;
         let asked = Instant::now();
         let record = self.rows(task, splits, ontology).await?;
         tracing::info!(
@@ -172,6 +173,15 @@ impl Export<'_> {
             "the rows are sorted",
         );
         Ok(record)
+    }
+
+    /// The splits, where they hold the rows that a training needs: nobody waits hours for an export to learn that they
+    /// do not.
+    async fn enough_rows(&self) -> Result<Splits, Failure> {
+        let splits = self.splits().await?;
+        preflight::check_counts(&self.job.entry.preflight, &splits.counts())
+            .map_err(Failure::preflight)?;
+        Ok(splits)
     }
 
     /// Tells people how far a part of the export is.

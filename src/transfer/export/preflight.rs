@@ -19,6 +19,22 @@ const fn purpose(split: Split) -> &'static str {
     }
 }
 
+/// Whether each split has the rows that it needs; `found` has them in the order of `Split::ALL`.
+///
+/// # Errors
+/// What is missing, and what to do about it in Labelbox.
+pub(super) fn check_counts(wanted: &Preflight, found: &[u64; 4]) -> Result<(), String> {
+    if found.iter().all(|rows| *rows == 0) {
+        return Err("the model run has no data rows: add some to it in Labelbox".to_owned());
+    }
+    for (split, rows) in Split::ALL.into_iter().zip(found) {
+        enough(split, *rows, wanted.least(split))?;
+    }
+    Ok(())
+}
+
+/// Whether what came of the run will do.
+///
 /// # Errors
 /// What is missing, and what to do about it in Labelbox.
 pub(super) fn check(
@@ -26,12 +42,7 @@ pub(super) fn check(
     found: &Record,
     ontology: Option<&Ontology>,
 ) -> Result<(), String> {
-    if found.rows() == 0 {
-        return Err("the model run has no data rows: add some to it in Labelbox".to_owned());
-    }
-    for (split, part) in Split::ALL.into_iter().zip(&found.files) {
-        enough(split, part.rows, wanted.least(split))?;
-    }
+    check_counts(wanted, &found.files.each_ref().map(|part| part.rows))?;
     match (wanted.every_class_labelled, ontology) {
         (false, _) => Ok(()),
         (true, None) => Err(

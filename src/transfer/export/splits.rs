@@ -162,6 +162,17 @@ impl Splits {
         }
     }
 
+    /// How many rows each split has, in the order of `Split::ALL`; a row that stood on two pages counts once.
+    pub(super) fn counts(&self) -> [u64; 4] {
+        let mut counts = [0; 4];
+        let same_row = |one: &u64, other: &u64| one & !SPLIT_BITS == other & !SPLIT_BITS;
+        for rows in self.sorted.chunk_by(same_row) {
+            let split = rows.first().and_then(|row| split_of(*row));
+            counts[split.unwrap_or(Split::Unassigned) as usize] += 1;
+        }
+        counts
+    }
+
     /// The split of the row whose id has this hash; none if it was on no page.
     pub(super) fn of(&self, id: u64) -> Option<Split> {
         let bucket = bucket_of(id);
@@ -169,10 +180,13 @@ impl Splits {
         let entries = self.sorted.get(*begin as usize..*end as usize)?;
         let wanted = id & !SPLIT_BITS;
         let found = entries.binary_search_by_key(&wanted, |entry| entry & !SPLIT_BITS);
-        let entry = entries.get(found.ok()?)?;
-        let split = usize::try_from(entry & SPLIT_BITS).ok()?;
-        Split::ALL.get(split).copied()
+        split_of(*entries.get(found.ok()?)?)
     }
+}
+
+fn split_of(entry: u64) -> Option<Split> {
+    let split = usize::try_from(entry & SPLIT_BITS).ok()?;
+    Split::ALL.get(split).copied()
 }
 
 fn bucket_of(id: u64) -> usize {

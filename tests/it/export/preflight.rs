@@ -1,6 +1,6 @@
 //! Data that will not do is told in seconds, in words for whoever labels.
 
-use trainhook::emulator::Dataset;
+use trainhook::emulator::{Dataset, Fault, FaultKind};
 
 use super::{model, reason, start};
 
@@ -45,6 +45,32 @@ async fn a_split_without_enough_rows_is_named() {
     assert!(stack.lines("ran").is_empty());
     let (run, _) = stack.click_with(&data, "fine").await;
     stack.told(&run, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_rows_are_told_while_labelbox_still_prepares_the_export() {
+    let wanted = "preflight = { test = 1 }";
+    let stack = start(&model("tested", RUNS, wanted)).await;
+    for (data, words) in [
+        (None, "the model run has no data rows"),
+        (
+            Some(Dataset::generated(8, 300)),
+            "the run has no rows in split 'test'",
+        ),
+    ] {
+        // Longer than any test waits.
+        let takes = FaultKind::Takes {
+            milliseconds: 3_600_000,
+        };
+        stack
+            .emulator
+            .add_fault(Fault::once("exportDataRowsInModelRun", takes));
+        let run = data.map_or_else(|| stack.new_run(), |data| stack.run_with(&data));
+        stack.click(&run, "tested").await;
+        let reason = reason(&stack, &run).await;
+        assert!(reason.starts_with(words), "{reason}");
+    }
+    assert!(stack.lines("ran").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
