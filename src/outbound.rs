@@ -1,9 +1,21 @@
 //! How the program calls others over HTTP: one place for the settings that every client shares.
 
-use std::{sync::Once, time::Duration};
+use std::{env, sync::Once, time::Duration};
+
+use reqwest::Url;
 
 /// A connection that is not there after this is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The variables that name proxies.
+const PROXY_VARIABLES: [&str; 6] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
 
 static PROVIDER: Once = Once::new();
 
@@ -24,4 +36,19 @@ pub fn provide_tls() {
         // An error means that a provider is there already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+/// The hosts of the proxies that the environment names.
+#[must_use]
+pub fn proxy_hosts() -> Vec<String> {
+    let named = PROXY_VARIABLES
+        .into_iter()
+        .filter_map(|name| env::var(name).ok());
+    let host = |text: String| {
+        // A proxy may be named without its scheme.
+        let url = Url::parse(&text).ok().filter(Url::has_host);
+        let url = url.or_else(|| Url::parse(&format!("http://{text}")).ok());
+        url?.host_str().map(str::to_owned)
+    };
+    named.filter_map(host).collect()
 }

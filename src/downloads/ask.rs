@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use reqwest::{
-    Response, StatusCode, Url,
+    RequestBuilder, Response, StatusCode, Url,
     header::{
         ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
         IF_RANGE, LOCATION, RANGE,
@@ -11,7 +11,7 @@ use reqwest::{
 };
 
 use super::{
-    DownloadError, Downloads, Known, Source, Version,
+    Author, DownloadError, Downloads, Known, Source, Version,
     reach::{Forbidden, Reach},
 };
 use crate::config::Secret;
@@ -33,7 +33,12 @@ pub(super) async fn ask(
     let mut bearer = source.bearer;
     for _ in 0..=REDIRECTS {
         reach.check(&url)?;
-        let response = send(downloads, &reach, &url, &headers, bearer).await?;
+        let client = client_for(downloads, &reach, &url, source.author);
+        let mut request = client.get(url.clone()).headers(headers.clone());
+        if let Some(bearer) = bearer.filter(|_| reach.names(&url)) {
+            request = request.bearer_auth(bearer.expose());
+        }
+        let response = send(request).await?;
         let Some(next) = next_address(&response, &url)? else {
             return Ok(response);
         };
@@ -71,22 +76,20 @@ pub(super) fn headers(source: &Source<'_>, known: Known<'_>, stored: bool) -> He
     headers
 }
 
-async fn send(
-    downloads: &Downloads,
+fn client_for<'a>(
+    downloads: &'a Downloads,
     reach: &Reach,
     url: &Url,
-    headers: &HeaderMap,
-    bearer: Option<&Secret>,
-) -> Result<Response, DownloadError> {
-    let named = reach.names(url);
-    let client = match named {
-        true => &downloads.named,
-        false => &downloads.strangers,
-    };
-    let mut request = client.get(url.clone()).headers(headers.clone());
-    if let Some(bearer) = bearer.filter(|_| named) {
-        request = request.bearer_auth(bearer.expose());
+    author: Author,
+) -> &'a reqwest::Client {
+    match author {
+        _ if reach.names(url) => &downloads.named,
+        Author::Labelbox => &downloads.labelbox,
+        Author::Anybody => &downloads.strangers,
     }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, DownloadError> {
     match tokio::time::timeout(HEAD_LIMIT, request.send()).await {
         Ok(sent) => sent.map_err(|error| explain(&error)),
         Err(_) => {

@@ -5,9 +5,10 @@
 //! names), the address that was judged is the one that is connected to, and each redirect is judged anew. An API key
 //! goes to a workspace's endpoint and nowhere else. Sizes and times are bounded; no error tells an address's query.
 //!
-//! Proxies: the environment's (`HTTPS_PROXY` …) are used for the endpoints that the settings name, as for every other
-//! call to Labelbox, but for nothing else: a proxy would look hosts up itself, out of reach of these rules. Where a
-//! proxy is the only way out, `media_proxy` names it, and it must judge.
+//! Proxies: the environment's (`HTTPS_PROXY` …) are used for the endpoints that the settings name, and for addresses
+//! that Labelbox itself has written, as for every other call to Labelbox. They are not used for what anybody may have
+//! written: a proxy looks hosts up itself, out of reach of these rules. Where a proxy is the only way out,
+//! `media_proxy` names it, and it must judge.
 
 mod address;
 mod ask;
@@ -29,12 +30,15 @@ use crate::{
 
 pub use download::Download;
 pub use reach::Reach;
+use reach::Resolver;
 
 /// Fetches files over HTTP. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Downloads {
     /// Calls what the settings name.
     named: reqwest::Client,
+    /// Calls what Labelbox has named.
+    labelbox: reqwest::Client,
     /// Calls everything else.
     strangers: reqwest::Client,
     reach: Current<Reach>,
@@ -57,6 +61,8 @@ pub struct Limits {
 pub struct Source<'a> {
     /// Its whole address.
     pub url: &'a str,
+    /// Who has written that address.
+    pub author: Author,
     /// Sent as `Authorization: Bearer`, but only where the settings name the address's host as Labelbox's, and never
     /// beyond a redirect to another one.
     pub bearer: Option<&'a Secret>,
@@ -64,6 +70,15 @@ pub struct Source<'a> {
     pub from: u64,
     /// A longer file is not fetched, in bytes from its beginning.
     pub most: u64,
+}
+
+/// Who has written an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// Labelbox, for a file of its own making.
+    Labelbox,
+    /// Whoever may add data to a workspace, or label it.
+    Anybody,
 }
 
 /// What is here of a file already.
@@ -128,16 +143,15 @@ impl Downloads {
     ) -> Result<Self, DownloadError> {
         let cannot = |error: reqwest::Error| DownloadError::Transient(error.to_string());
         let builder = || outbound::client_builder().read_timeout(limits.silence);
+        let judging = |proxies| builder().dns_resolver(Arc::new(Resolver::new(&reach, proxies)));
         let strangers = match proxy {
             // The proxy's own host may be anywhere.
             Some(proxy) => builder().proxy(Proxy::all(proxy).map_err(cannot)?),
-            None => {
-                let resolver = reach::Resolver(reach.clone());
-                builder().no_proxy().dns_resolver(Arc::new(resolver))
-            }
+            None => judging(Vec::new()).no_proxy(),
         };
         Ok(Self {
             named: builder().build().map_err(cannot)?,
+            labelbox: judging(outbound::proxy_hosts()).build().map_err(cannot)?,
             strangers: strangers.build().map_err(cannot)?,
             reach,
             limits,

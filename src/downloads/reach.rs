@@ -77,24 +77,41 @@ impl Reach {
 /// Finds only addresses that may be called: what it answers is what is connected to, so a name cannot be one thing
 /// when it is judged and another one when it is called.
 #[derive(Debug)]
-pub(super) struct Resolver(pub(super) Current<Reach>);
+pub(super) struct Resolver {
+    reach: Current<Reach>,
+    /// Hosts of proxies, which may be anywhere.
+    proxies: Vec<String>,
+}
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0.get();
-        Box::pin(resolve(name.as_str().to_owned(), reach))
+impl Resolver {
+    pub(super) fn new(reach: &Current<Reach>, proxies: Vec<String>) -> Self {
+        let reach = reach.clone();
+        Self { reach, proxies }
     }
 }
 
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        let reach = (!self.proxies.contains(&host)).then(|| self.reach.get());
+        Box::pin(resolve(host, reach))
+    }
+}
+
+/// What is found of a host, as far as it may be called; all of it where nothing is to be judged.
 async fn resolve(
     host: String,
-    reach: Arc<Reach>,
+    reach: Option<Arc<Reach>>,
 ) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
+    let may_be_called = |address: IpAddr| {
+        let reach = reach.as_ref();
+        reach.is_none_or(|reach| is_reachable(address, &reach.allowed))
+    };
     // The port is the connector's to set.
     let found: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
     let (good, bad): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .partition(|found| is_reachable(found.ip(), &reach.allowed));
+        .partition(|found| may_be_called(found.ip()));
     match (good.is_empty(), bad.first()) {
         (true, Some(first)) => {
             let address = first.ip();

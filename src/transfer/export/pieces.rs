@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::{Export, failure::Failure, sorter::Message};
 use crate::{
     config::format_size,
-    downloads::{Download, DownloadError, Downloads, Source},
+    downloads::{Author, Download, DownloadError, Downloads, Source},
     labelbox::ExportFile,
 };
 
@@ -67,6 +67,7 @@ impl Export<'_> {
         while flow.at < piece.end {
             let source = Source {
                 url: &piece.url,
+                author: Author::Labelbox,
                 bearer: None,
                 from: flow.at - piece.start,
                 most: piece.end - piece.start,

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     config::Secret,
-    downloads::{Download, DownloadError, Known, Source, Version},
+    downloads::{Author, Download, DownloadError, Known, Source, Version},
 };
 
 /// Between tries: 1 s, 2 s, 4 s, 8 s.
@@ -146,6 +146,7 @@ async fn attempt(
     let from = draft.version.as_ref().map_or(0, |_| draft.bytes);
     let source = Source {
         url: &wanted.url,
+        author: Author::Anybody,
         bearer,
         from,
         most: fetching.plan.export.max_file_size,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Upload, failure::Failure, on_disk};
 use crate::{
-    downloads::{DownloadError, Source},
+    downloads::{Author, DownloadError, Source},
     labelbox::{Import, LineStatus},
     predictions::{By, Chunk, Origin, Problem},
 };
@@ -58,6 +58,7 @@ impl Upload<'_> {
         let files = self.transfer.files()?;
         let source = Source {
             url,
+            author: Author::Labelbox,
             bearer: None,
             from: 0,
             most: RESULT_LIMIT,

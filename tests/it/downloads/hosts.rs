@@ -2,13 +2,13 @@
 
 use trainhook::{
     config::{Current, Secret},
-    downloads::{Downloads, Limits, Reach, Source},
+    downloads::{Author, Downloads, Limits, Reach, Source},
 };
 
 use super::{
     downloads, fetch,
     hostile::{Hostile, whole},
-    refused, source,
+    refused, source, transient,
 };
 
 #[tokio::test]
@@ -155,4 +155,38 @@ async fn a_proxy_that_is_named_gets_every_call_of_strangers() {
     // What can be judged here is judged here.
     refused(fetch(&downloads, source("http://169.254.169.254/")).await);
     assert_eq!(proxy.heads().len(), 1);
+}
+
+/// Proxies are read from the environment, so this runs itself again in one of its own.
+#[tokio::test]
+async fn what_labelbox_has_named_goes_by_the_environments_proxy_and_nothing_else_does() {
+    const PROXY: &str = "http_proxy";
+    const NAME: &str = "downloads::hosts::what_labelbox_has_named_goes_by_the_environments_proxy_and_nothing_else_does";
+    if std::env::var("TRAINHOOK_TEST_BEHIND_PROXY").is_err() {
+        let proxy = Hostile::answering("127.0.0.1", whole(b"by proxy", &[])).await;
+        let program = std::env::current_exe().expect("the tests' own program");
+        let output = tokio::process::Command::new(program)
+            .args(["--exact", NAME])
+            .env("TRAINHOOK_TEST_BEHIND_PROXY", "1")
+            // By a name, whose address is no public one.
+            .env(PROXY, format!("localhost:{}", proxy.address.port()))
+            .output();
+        let output = output.await.expect("the program runs");
+        assert!(output.status.success(), "{output:?}");
+        assert!(proxy.heads()[0].starts_with("get http://storage.example.invalid/piece http/1.1"));
+        assert_eq!(proxy.heads().len(), 1);
+        return;
+    }
+    let downloads = downloads(&[], &[]);
+    let told = |url| Source {
+        author: Author::Labelbox,
+        ..source(url)
+    };
+    let url = "http://storage.example.invalid/piece";
+    let content = fetch(&downloads, told(url))
+        .await
+        .expect("the proxy answers");
+    assert_eq!(content, b"by proxy");
+    transient(fetch(&downloads, source(url)).await);
+    refused(fetch(&downloads, told("http://169.254.169.254/")).await);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use trainhook::{
     config::Current,
-    downloads::{DownloadError, Downloads, Limits, Reach, Source},
+    downloads::{Author, DownloadError, Downloads, Limits, Reach, Source},
 };
 
 /// Longer than this no test waits for a failure.
@@ -38,6 +38,7 @@ fn with_limits(allowed: &[&str], endpoints: &[&str], limits: Limits) -> Download
 fn source(url: &str) -> Source<'_> {
     Source {
         url,
+        author: Author::Anybody,
         bearer: None,
         from: 0,
         most: 1_000_000,
