@@ -14,7 +14,6 @@ use super::{
     Author, DownloadError, Downloads, Known, Source, Version,
     reach::{Forbidden, Reach},
 };
-use crate::config::Secret;
 
 /// A file may be so many addresses further on.
 const REDIRECTS: usize = 3;

@@ -152,15 +152,13 @@ impl Exports {
         self.tasks.insert(task.id.clone(), task);
     }
 
-    /// The task of that id, as a list; all of them, the newest first, if none is named.
-    pub(super) fn list(&self, id: Option<&str>, now: Timestamp) -> Value {
-        let ids = self.order.iter().rev();
-        let wanted = ids
-            .filter(|other| id.is_none_or(|id| id == *other))
-            .take(100);
-        wanted
-            .filter_map(|id| Some(self.tasks.get(id)?.show(now)))
-            .collect()
+    /// The tasks that are as `wanted`, by field; all of them, the newest first, if nothing is named.
+    pub(super) fn list(&self, wanted: Option<&Value>, now: Timestamp) -> Value {
+        let shown = self.order.iter().rev().filter_map(|id| self.tasks.get(id));
+        let shown = shown.map(|task| task.show(now));
+        let fields = || wanted.and_then(Value::as_object).into_iter().flatten();
+        let is_wanted = |task: &Value| fields().all(|(field, value)| task[field] == *value);
+        shown.filter(is_wanted).take(100).collect()
     }
 
     /// A piece of a task's result, by `<start>-<end>`.

@@ -14,8 +14,7 @@ use super::{
 pub(super) fn user(world: &mut World, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
     let mut user = schema::the_user();
     if let Some(arguments) = asked.below("createdTasks") {
-        let id = arguments.get("where").and_then(|of| of["id"].as_str());
-        user["createdTasks"] = world.exports.list(id, now);
+        user["createdTasks"] = world.exports.list(arguments.get("where"), now);
     }
     Ok(user)
 }

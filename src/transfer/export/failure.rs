@@ -25,6 +25,8 @@ pub(super) enum Failure {
     Unknown(LabelboxError),
     /// Labelbox does not know the task any more: another one may do.
     TaskLost,
+    /// Addresses in the task's result hold no longer: another task gives fresh ones.
+    Expired,
     /// The store does not work.
     Store(StoreError),
 }
@@ -84,6 +86,11 @@ impl Failure {
             Self::TaskLost => Ok(Change::Fail {
                 cause: Cause::ExportFailed,
                 message: "Labelbox has lost every export task that was begun".to_owned(),
+            }),
+            Self::Expired => Ok(Change::Fail {
+                cause: Cause::ExportFailed,
+                message: "the addresses of the data's files expired before the files were fetched"
+                    .to_owned(),
             }),
             other => Err(other),
         }

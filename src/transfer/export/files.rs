@@ -11,7 +11,13 @@ const PART: &str = "files";
 
 impl Export<'_> {
     /// Fetches the files that the task's rows name; none if the model does not want any.
-    pub(super) async fn files(&self, task: &str) -> Result<Option<FilesReport>, Failure> {
+    ///
+    /// `renewable` says whether another task may give fresh addresses.
+    pub(super) async fn files(
+        &self,
+        task: &str,
+        renewable: bool,
+    ) -> Result<Option<FilesReport>, Failure> {
         let wanted = self.job.entry.export.as_ref();
         let Some(export) = wanted.filter(|export| export.files) else {
             return Ok(None);
@@ -30,6 +36,7 @@ impl Export<'_> {
             export,
             export_id: task,
             exported_at: self.began_at,
+            renewable,
             endpoint: labelbox.endpoint(),
             api_key: labelbox.api_key(),
             min_free: self.transfer.context.room.get().min_free,
@@ -65,6 +72,7 @@ impl From<FilesError> for Failure {
         match error {
             FilesError::Io(error) => Self::disk(&error),
             FilesError::Later(text) => Self::later(text),
+            FilesError::Expired => Self::Expired,
             other => Self::export(other.to_string()),
         }
     }

@@ -48,6 +48,15 @@ const TASKS_AT_MOST: u32 = 3;
 /// After a commit, whoever waits for the end of a job looks no sooner than this for the next one.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
+/// One of the tasks that an export may take.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// Whether Labelbox may work already on a task that nobody has noted.
+    may_exist: bool,
+    /// Whether no other task follows.
+    is_last: bool,
+}
+
 /// A job's export.
 struct Export<'a> {
     transfer: &'a Transfer,
@@ -123,29 +132,38 @@ impl Export<'_> {
 
     async fn run(&self) -> Result<Manifest, Failure> {
         let (dir, began_at) = (self.dir.clone(), self.began_at);
-        on_disk(move || record::prepare(&dir, began_at)).await?;
+        let mut turn = Turn {
+            may_exist: on_disk(move || record::prepare(&dir, began_at)).await?,
+            is_last: false,
+        };
         let ontology = self.ontology().await?;
-        for _ in 1..TASKS_AT_MOST {
-            match self.with_task(&ontology).await {
-                Err(Failure::TaskLost) => {
-                    tracing::warn!(job_id = %self.job.id, "Labelbox has lost the export task: another one is begun");
-                    self.transfer.context.store.forget_export(self.job).await?;
-                }
+        for left in (0..TASKS_AT_MOST).rev() {
+            turn.is_last = left == 0;
+            let why = match self.with_task(turn, &ontology).await {
+                Err(Failure::TaskLost) if left > 0 => "Labelbox has lost the export task",
+                Err(Failure::Expired) if left > 0 => "addresses of the data's files hold no longer",
                 other => return other,
-            }
+            };
+            tracing::warn!(job_id = %self.job.id, "{why}: another export task is begun");
+            self.transfer.context.store.forget_export(self.job).await?;
+            turn.may_exist = false;
         }
-        self.with_task(&ontology).await
+        Err(Failure::TaskLost)
     }
 
-    async fn with_task(&self, ontology: &Option<Ontology>) -> Result<Manifest, Failure> {
-        let task = self.task().await?;
+    async fn with_task(
+        &self,
+        turn: Turn,
+        ontology: &Option<Ontology>,
+    ) -> Result<Manifest, Failure> {
+        let task = self.task(turn.may_exist).await?;
         let sorted = match self.sorted_before(&task).await? {
             Some(sorted) => sorted,
             None => self.fetch_and_sort(&task, ontology).await?,
         };
         preflight::check(&self.job.entry.preflight, &sorted, ontology.as_ref())
             .map_err(Failure::preflight)?;
-        let files = self.files(&task).await?;
+        let files = self.files(&task, !turn.is_last).await?;
         let notes = self.formats(ontology.as_ref()).await?;
         self.finish(&task, sorted, (files, notes)).await
     }

@@ -127,15 +127,16 @@ impl Record {
     }
 }
 
-/// Makes the folders ready for the export that began then: as they are if they hold some of it, else empty.
-pub(super) fn prepare(dir: &JobDir, began_at: Timestamp) -> io::Result<()> {
+/// Makes the folders ready for the export that began then: as they are if they hold some of it, else empty. Answers
+/// whether somebody was at it before.
+pub(super) fn prepare(dir: &JobDir, began_at: Timestamp) -> io::Result<bool> {
     if !dir.path().is_dir() {
         let text = format!("the job's folder {} is gone", dir.path().display());
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
     // One that cannot be read is as good as none.
     if Record::read_from(dir).is_ok_and(|record| record.began_at == began_at) {
-        return Ok(());
+        return Ok(true);
     }
     remove(&dir.data())?;
     fs::create_dir(dir.data())?;
@@ -143,7 +144,8 @@ pub(super) fn prepare(dir: &JobDir, began_at: Timestamp) -> io::Result<()> {
     remove_splits(dir)?;
     remove(&dir.server().join(INDEX_FILE))?;
     files::sync_dir(dir.path())?;
-    Record::begin(began_at).write_to(dir)
+    Record::begin(began_at).write_to(dir)?;
+    Ok(false)
 }
 
 /// Once all rows are in the files of their splits, nobody asks again.

@@ -1,13 +1,16 @@
 //! The export task: begun once, and followed until its result lies ready.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use super::{Export, failure::Failure};
 use crate::{
     backoff::Backoff,
-    labelbox::{ExportTask, TaskState},
+    labelbox::{Class, ExportTask, Labelbox, LabelboxError, TaskState},
     store::ExportRow,
 };
 
@@ -24,20 +27,18 @@ const UNLISTED: u32 = 3;
 const PART: &str = "task";
 
 impl Export<'_> {
-    /// The job's task: the one that was begun before a restart, or a new one.
-    pub(super) async fn task(&self) -> Result<String, Failure> {
+    /// The job's task: the one that was begun before a restart, or a new one. `may_exist` says that Labelbox may work on
+    /// one that nobody has noted.
+    pub(super) async fn task(&self, may_exist: bool) -> Result<String, Failure> {
         let store = &self.transfer.context.store;
         if let Some(row) = store.export(self.job).await? {
             return Ok(row.task);
         }
-        let (run, name) = (&self.job.model_run_id, format!("trainhook {}", self.job.id));
-        let parts = self.job.entry.export.as_ref().map(|export| export.parts);
-        let parts = parts.unwrap_or_default();
-        let name = name.as_str();
-        // After a crash, or an answer that got lost, Labelbox may work on a task that nobody will ask for: its
-        // result is never fetched, and it harms nobody.
+        // An export of an earlier time is another one.
+        let name = format!("trainhook {} {:.0}", self.job.id, self.began_at);
+        let (name, may_exist) = (name.as_str(), &AtomicBool::new(may_exist));
         let created = self.ask("the export task", move |labelbox| async move {
-            labelbox.create_export(run, name, parts).await
+            self.find_or_begin(&labelbox, name, may_exist).await
         });
         let task = created.await?;
         let row = ExportRow {
@@ -47,6 +48,33 @@ impl Export<'_> {
         store.set_export(self.job, row).await?;
         tracing::info!(job_id = %self.job.id, model_run_id = %self.job.model_run_id, task, "the export began");
         Ok(task)
+    }
+
+    /// Begins a task, unless one by this name was begun whose answer got lost.
+    async fn find_or_begin(
+        &self,
+        labelbox: &Labelbox,
+        name: &str,
+        may_exist: &AtomicBool,
+    ) -> Result<String, LabelboxError> {
+        if may_exist.load(Ordering::Relaxed) {
+            let user = labelbox.user_id().await?;
+            match labelbox.find_export(&user, name).await {
+                Ok(Some(task)) => return Ok(task),
+                Err(error) if error.class() == Class::Retry => return Err(error),
+                // Where nobody tells, another task does no harm: the result of the first one is never fetched.
+                Ok(None) | Err(_) => {}
+            }
+        }
+        let parts = self.job.entry.export.as_ref().map(|export| export.parts);
+        let run = &self.job.model_run_id;
+        let created = labelbox.create_export(run, name, parts.unwrap_or_default());
+        let created = created.await;
+        may_exist.store(
+            created.as_ref().is_err_and(|error| error.ambiguous),
+            Ordering::Relaxed,
+        );
+        created
     }
 
     /// Returns when the task's result lies ready.

@@ -11,6 +11,7 @@
 //! with the number of rows.
 
 mod cache;
+mod expiry;
 mod fetching;
 mod journal;
 mod line;
@@ -66,6 +67,8 @@ pub struct Plan<'a> {
     pub export_id: &'a str,
     /// When Labelbox made the addresses.
     pub exported_at: Timestamp,
+    /// Whether Labelbox can be asked for fresh addresses if some hold no longer.
+    pub renewable: bool,
     /// The workspace's Labelbox: masks lie there.
     pub endpoint: &'a str,
     /// Its key, for masks alone.
@@ -91,6 +94,9 @@ pub enum FilesError {
     /// More are missing than the model allows: a sentence for people. The job fails.
     #[error("{0}")]
     Missing(String),
+    /// Addresses hold no longer, and fresh ones can be had.
+    #[error("addresses of the data's files hold no longer")]
+    Expired,
     /// A split file is not what an export leaves.
     #[error("the export cannot be read: {0}")]
     Broken(String),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     fs::{File, OpenOptions},
     io::{AsyncSeekExt, AsyncWriteExt},
@@ -14,6 +15,7 @@ use tokio::{
 use super::{
     FilesError, blocking,
     cache::{Entry, Key},
+    expiry::is_over,
     fetching::Fetching,
     journal::Outcome,
     line::{Wanted, What},
@@ -99,9 +101,13 @@ pub(super) async fn fetch(fetching: &Fetching<'_>, wanted: &Wanted) -> Result<Ou
             Err(Failure::Files(error)) => return Err(error),
             Err(Failure::Download(error)) => error,
         };
+        let is_refused = matches!(error, DownloadError::Refused(_));
         if let Some(reason) = tries.give_up(error, before, &mut draft) {
             // A draft that stays goes with the others at the end.
             let _ = tokio::fs::remove_file(&draft.path).await;
+            if is_refused && fetching.plan.renewable && is_over(&wanted.url, Timestamp::now()) {
+                return Err(FilesError::Expired);
+            }
             return Ok(Outcome::Missing(fetching.explain(reason)));
         }
         tokio::time::sleep(BACKOFF.delay_spread(tries.in_vain, fetching.spread())).await;
@@ -259,7 +265,7 @@ impl Fetching<'_> {
 
     /// The reason, with what it probably comes from.
     fn explain(&self, reason: String) -> String {
-        let age = jiff::Timestamp::now().duration_since(self.plan.exported_at);
+        let age = Timestamp::now().duration_since(self.plan.exported_at);
         let age = Duration::try_from(age).unwrap_or_default();
         let is_expiry = ["answered 401", "answered 403", "answered 410"]
             .into_iter()

@@ -1,13 +1,17 @@
 //! From a click to a command that finds its rows' files, with a server that may be killed on the way.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
-use trainhook::emulator::{Dataset, Fault, FaultKind};
+use trainhook::emulator::{Dataset, Fault, FaultKind, Timing};
 
 use crate::{
     export::model,
-    support::stack::{Stack, job_id, wait_until},
+    support::stack::{Stack, job_id, settings, wait_until, workspace},
 };
 
 /// Images, and a mask and an attachment here and there.
@@ -128,6 +132,47 @@ async fn a_server_that_is_killed_while_files_come_in_goes_on_with_the_rest() {
     assert_eq!(manifest(&stack, &id)["files"], files);
     assert!(stack.emulator.file_requests().len() - before < files);
     assert_eq!(stack.emulator.export_tasks(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_expired_while_the_server_was_away_are_had_anew() {
+    let hold = Duration::from_secs(15);
+    let timing = Timing {
+        addresses_hold: hold,
+        ..Timing::default()
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let executor = "[executors.local]\nkind = \"local\"\n";
+    let model = model("shapes", "echo run >> runs", FILES);
+    let mut stack = Stack::start_timed(program, timing, |endpoint| {
+        [
+            &settings(),
+            &workspace("main", "/", endpoint),
+            executor,
+            &model,
+        ]
+        .concat()
+    })
+    .await;
+    let hang = FaultKind::Hang {
+        milliseconds: 600_000,
+    };
+    stack.emulator.add_fault(Fault::once(HANGS, hang));
+    let run = stack.new_run();
+    stack.emulator.set_dataset(&run, Some(Dataset::shapes()));
+    let id = job_id(&stack.click(&run, "shapes").await);
+    let hangs = || {
+        let asked = stack.emulator.file_requests();
+        asked.iter().any(|path| path == HANGS).then_some(())
+    };
+    wait_until("a file that hangs", hangs).await;
+    stack.server.kill();
+    tokio::time::sleep_until((Instant::now() + hold).into()).await;
+    stack.restart().await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.emulator.export_tasks(), 2);
+    assert_eq!(manifest(&stack, &id)["files"], places(&stack, &id));
+    assert_eq!(stack.lines("runs"), ["run"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ pub(super) struct Desk {
     pub(super) export_id: String,
     pub(super) endpoint: String,
     pub(super) exported_ago: SignedDuration,
+    pub(super) renewable: bool,
     pub(super) min_free: u64,
 }
 
@@ -40,6 +41,7 @@ impl Desk {
             export_id: "task-1".to_owned(),
             endpoint: "https://api.labelbox.com/graphql".to_owned(),
             exported_ago: SignedDuration::ZERO,
+            renewable: false,
             min_free: 0,
         };
         fs::create_dir_all(desk.data()).expect("the folder is writable");
@@ -104,6 +106,7 @@ impl Desk {
             export: &self.export,
             export_id: &self.export_id,
             exported_at: Timestamp::now() - self.exported_ago,
+            renewable: self.renewable,
             endpoint: &self.endpoint,
             api_key: &SecretRef::File(self.key()),
             min_free: self.min_free,

@@ -142,6 +142,26 @@ async fn an_address_that_was_refused_late_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fresh_addresses_are_wanted_where_the_refused_one_says_that_it_is_over() {
+    let server = Hostile::answering(
+        "127.0.0.1",
+        head("403 Forbidden", &[("content-length", "0")]),
+    )
+    .await;
+    let fetch = async |query: &str, renewable| {
+        let mut desk = Desk::new(&[image("a", &server.url(query))]);
+        desk.renewable = renewable;
+        desk.fetch().await
+    };
+    let over = "/?Expires=1796000000&Signature=x";
+    assert!(matches!(fetch(over, true).await, Err(FilesError::Expired)));
+    for (query, renewable) in [(over, false), ("/?Expires=99999999999", true), ("/", true)] {
+        let text = refusal(fetch(query, renewable).await);
+        assert!(text.contains("answered 403"), "{query}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_for_a_moment_is_tried_again() {
     let server = Hostile::start("127.0.0.1", |before, _| {
         vec![Act::Send(match before {
