@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::state::{InvalidWord, words};
-use super::{Job, JobState, Stage};
+use super::{Job, JobState, Progress, Stage};
 use serde::{Deserialize, Serialize};
 
 /// The longest `errorMessage` Labelbox takes, in characters (Labelbox/model-training: pipelines/types.py).
@@ -79,30 +79,38 @@ impl Job {
         }
     }
 
+    /// What was trained with and what came of it, as far as a command ran: also where the job fails in the end, since a
+    /// training whose predictions were refused has its numbers all the same.
     fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
-        if matches!(
-            self.state,
-            JobState::Running | JobState::Uploading | JobState::Succeeded
-        ) {
-            metadata.extend(
-                self.progress
-                    .metrics
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.to_string())),
-            );
-            if let Some(percent) = self.progress.percent.filter(|_| !self.state.is_terminal()) {
-                metadata.insert("progress".to_owned(), format!("{}%", percent.round()));
-            }
+        let is_over = self.state.is_terminal();
+        let runs_or_ran = match self.state {
+            JobState::Running | JobState::Uploading | JobState::Succeeded => true,
+            JobState::Failed | JobState::Cancelled => self.started_at.is_some(),
+            _ => false,
+        };
+        if !runs_or_ran {
+            return metadata;
         }
-        if self.state == JobState::Succeeded {
-            if self.progress.percent.is_some() {
+        let Progress {
+            metrics, artifacts, ..
+        } = &self.progress;
+        let told = metrics.iter();
+        metadata.extend(told.map(|(name, value)| (name.clone(), value.to_string())));
+        match (self.progress.percent, self.state) {
+            (Some(_), JobState::Succeeded) => {
                 metadata.insert("progress".to_owned(), "100%".to_owned());
             }
-            metadata.insert("trainhook_job".to_owned(), self.id.to_string());
-            let used = self.params().iter();
-            metadata.extend(used.map(|(name, value)| (format!("param_{name}"), value.as_text())));
-            metadata.extend(self.progress.artifacts.clone());
+            (Some(percent), _) if !is_over => {
+                metadata.insert("progress".to_owned(), format!("{}%", percent.round()));
+            }
+            _ => {}
+        }
+        metadata.insert("trainhook_job".to_owned(), self.id.to_string());
+        let used = self.params().iter();
+        metadata.extend(used.map(|(name, value)| (format!("param_{name}"), value.as_text())));
+        if is_over {
+            metadata.extend(artifacts.clone());
         }
         metadata
     }

@@ -161,3 +161,24 @@ async fn what_is_empty_is_left_out_and_metadata_is_text() {
         assert_eq!(shown.get(name), Some(&value.into()), "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_fails_tells_its_numbers_all_the_same() {
+    let script = "$TRAINHOOK_BIN event metric loss=0.25; echo '{{\"accuracy\": 0.5}}' > $TRAINHOOK_OUT_DIR/metrics.json; \
+                  echo '{{\"weights\": \"s3://b/w\"}}' > $TRAINHOOK_OUT_DIR/artifacts.json; exit 1";
+    let stack = Stack::start(&model("job", script, "params = { rate = 0.5 }")).await;
+    let run = stack.new_run();
+    let id = job_id(&stack.click(&run, "job").await);
+    stack.told(&run, "FAILED").await;
+    let shown = stack.emulator.pipeline(&run).expect("the run").metadata;
+    let shown = shown.expect("metadata");
+    for (name, value) in [
+        ("loss", "0.25"),
+        ("accuracy", "0.5"),
+        ("weights", "s3://b/w"),
+        ("trainhook_job", id.as_str()),
+        ("param_rate", "0.5"),
+    ] {
+        assert_eq!(shown.get(name), Some(&value.into()), "{name}");
+    }
+}
