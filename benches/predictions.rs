@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::json;
 use trainhook::{
-    dataset::{Ontology, Row, RowIndex, RowIndexBuilder, Split},
+    dataset::{Ontology, RowHead, RowIndex, RowIndexWriter, Split, name_hash},
     job::JobId,
     predictions::{Checker, Sources, freeze},
 };
@@ -45,10 +45,7 @@ fn measure(kind: &str, lines: u64) {
     let file = folder.path().join("predictions.ndjson");
     write(&file, kind, lines);
     let index = folder.path().join("rows.index");
-    {
-        let index = File::create(&index).expect("writable");
-        rows().write(BufWriter::new(index)).expect("written");
-    }
+    write_rows(&index);
     let bytes = fs::metadata(&file).expect("there").len();
     let begun = processor_time();
     let rows = RowIndex::open(&index).expect("readable");
@@ -124,13 +121,16 @@ fn ontology() -> Ontology {
     serde_json::from_value(ontology).expect("an ontology")
 }
 
-fn rows() -> RowIndex {
-    let mut rows = RowIndexBuilder::default();
+fn write_rows(index: &Path) {
+    let file = BufWriter::new(File::create(index).expect("writable"));
+    let mut rows = RowIndexWriter::begin(file).expect("writable");
     for n in 0..1_000_000 {
         let row = json!({"data_row": {"id": format!("cl0{n:09}"), "global_key": format!("row-{n:09}")},
             "media_attributes": {"width": 640, "height": 480}});
-        let row = Row::read(row.to_string().as_bytes()).expect("a row");
-        rows.add(&row, Split::Test);
+        let line = row.to_string();
+        let row = RowHead::read(line.as_bytes()).expect("a row");
+        rows.add(&row, name_hash(row.id()), Split::Test)
+            .expect("written");
     }
-    rows.finish()
+    rows.file().flush().expect("written");
 }

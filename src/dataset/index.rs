@@ -1,15 +1,17 @@
 //! The rows of an export, findable by either of their names: `server/rows.index` of a job.
 //!
-//! Names are kept as hashes of 64 bits, so that a million rows fit into some ten megabytes.
+//! Names are kept as hashes of 64 bits, and a row's number is its place among the hashes of the ids, which are in order:
+//! a million rows fit into thirty megabytes.
 
 use std::{
-    io::{self, Read, Write},
+    fs::File,
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
 use sha2::{Digest, Sha256};
 
-use super::{Row, RowHead, Split};
+use super::{RowHead, Split};
 
 /// Begins every index file; the digit is its version.
 const MAGIC: &[u8; 8] = b"rowsidx1";
@@ -23,7 +25,7 @@ const UNKNOWN_SIDE: u32 = 0;
 /// What is known of an exported row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexedRow {
-    /// Its number among the exported rows, from 0: the same for both of its names.
+    /// A number that no other row of the export has: the same for both of its names.
     pub number: u32,
     /// The part of the data that it belongs to.
     pub split: Split,
@@ -34,64 +36,52 @@ pub struct IndexedRow {
 /// Rows by their names.
 #[derive(Debug, Default)]
 pub struct RowIndex {
-    rows: Vec<Entry>,
-    /// Hash of the id and number of each row, in order.
-    by_id: Vec<(u64, u32)>,
-    /// Hash of the global key and number of each row that has one, in order.
-    by_key: Vec<(u64, u32)>,
+    /// Hashes of the ids, in order.
+    ids: Vec<u64>,
+    /// Of each id's row.
+    splits: Vec<Split>,
+    /// Of each id's row.
+    sides: Vec<(u32, u32)>,
+    /// Hashes of the global keys that there are, in order.
+    keys: Vec<u64>,
+    /// Of each key's row.
+    numbers: Vec<u32>,
 }
 
+/// A row as it stands in the file.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     split: Split,
-    width: u32,
-    height: u32,
-}
-
-/// Collects rows for an index.
-#[derive(Debug, Default)]
-pub struct RowIndexBuilder {
-    index: RowIndex,
-}
-
-impl RowIndexBuilder {
-    /// Takes in the next row.
-    pub fn add(&mut self, row: &Row, split: Split) {
-        let index = &mut self.index;
-        let number = u32::try_from(index.rows.len()).unwrap_or(u32::MAX);
-        index.rows.push(Entry::new(split, row.size()));
-        index.by_id.push((name_hash(&row.data_row.id), number));
-        if let Some(key) = &row.data_row.global_key {
-            index.by_key.push((name_hash(key), number));
-        }
-    }
-
-    /// The index of all rows so far.
-    #[must_use]
-    pub fn finish(self) -> RowIndex {
-        self.index.sorted()
-    }
+    sides: (u32, u32),
+    id: u64,
+    key: Option<u64>,
 }
 
 impl Entry {
-    fn new(split: Split, size: Option<(f64, f64)>) -> Self {
-        let (width, height) = size.map_or((UNKNOWN_SIDE, UNKNOWN_SIDE), whole);
-        Self {
-            split,
-            width,
-            height,
-        }
+    fn bytes(&self) -> [u8; ENTRY] {
+        let mut bytes = [0; ENTRY];
+        let (width, height) = self.sides;
+        // The lowest bits tell the split, the next one whether there is a global key.
+        bytes[0] = self.split as u8 | (u8::from(self.key.is_some()) << 2);
+        bytes[1..5].copy_from_slice(&width.to_le_bytes());
+        bytes[5..9].copy_from_slice(&height.to_le_bytes());
+        bytes[9..17].copy_from_slice(&self.id.to_le_bytes());
+        bytes[17..].copy_from_slice(&self.key.unwrap_or_default().to_le_bytes());
+        bytes
     }
 
-    fn bytes(&self, id: u64, key: Option<u64>) -> [u8; ENTRY] {
-        let mut bytes = [0; ENTRY];
-        // The lowest bits tell the split, the next one whether there is a global key.
-        bytes[0] = self.split as u8 | (u8::from(key.is_some()) << 2);
-        bytes[1..5].copy_from_slice(&self.width.to_le_bytes());
-        bytes[5..9].copy_from_slice(&self.height.to_le_bytes());
-        bytes[9..17].copy_from_slice(&id.to_le_bytes());
-        bytes[17..].copy_from_slice(&key.unwrap_or_default().to_le_bytes());
-        bytes
+    fn read(bytes: &[u8; ENTRY]) -> Option<Self> {
+        let (flags, rest) = bytes.split_first()?;
+        let (width, rest) = rest.split_first_chunk()?;
+        let (height, rest) = rest.split_first_chunk()?;
+        let (id, rest) = rest.split_first_chunk()?;
+        let (key, _) = rest.split_first_chunk()?;
+        Some(Self {
+            split: *Split::ALL.get(usize::from(flags & 3))?,
+            sides: (u32::from_le_bytes(*width), u32::from_le_bytes(*height)),
+            id: u64::from_le_bytes(*id),
+            key: (flags & 4 != 0).then_some(u64::from_le_bytes(*key)),
+        })
     }
 }
 
@@ -121,9 +111,13 @@ impl<W: Write> RowIndexWriter<W> {
     /// # Errors
     /// As the writer says.
     pub fn add(&mut self, row: &RowHead<'_>, id: u64, split: Split) -> io::Result<()> {
-        let key = row.global_key().map(name_hash);
-        self.file
-            .write_all(&Entry::new(split, row.size()).bytes(id, key))
+        let entry = Entry {
+            split,
+            sides: row.size().map_or((UNKNOWN_SIDE, UNKNOWN_SIDE), whole),
+            id,
+            key: row.global_key().map(name_hash),
+        };
+        self.file.write_all(&entry.bytes())
     }
 
     /// The file, as far as it is written.
@@ -142,106 +136,118 @@ impl RowIndex {
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.ids.len()
     }
 
     /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.ids.is_empty()
     }
 
     /// The row with this id of Labelbox's.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<IndexedRow> {
-        self.find(&self.by_id, id)
+        self.row(place_of(name_hash(id), &self.ids)?)
     }
 
     /// The row with this global key.
     #[must_use]
     pub fn by_global_key(&self, key: &str) -> Option<IndexedRow> {
-        self.find(&self.by_key, key)
+        let place = place_of(name_hash(key), &self.keys)?;
+        self.row(*self.numbers.get(place)? as usize)
     }
 
-    fn find(&self, names: &[(u64, u32)], name: &str) -> Option<IndexedRow> {
-        let wanted = name_hash(name);
-        let at = names
-            .binary_search_by_key(&wanted, |(hash, _)| *hash)
-            .ok()?;
-        let (_, number) = names.get(at)?;
-        let entry = self.rows.get(*number as usize)?;
-        let known = entry.width != UNKNOWN_SIDE && entry.height != UNKNOWN_SIDE;
+    fn row(&self, place: usize) -> Option<IndexedRow> {
+        let (width, height) = *self.sides.get(place)?;
         Some(IndexedRow {
-            number: *number,
-            split: entry.split,
-            size: known.then_some((entry.width, entry.height)),
+            number: u32::try_from(place).ok()?,
+            split: *self.splits.get(place)?,
+            size: (width != UNKNOWN_SIDE && height != UNKNOWN_SIDE).then_some((width, height)),
         })
     }
 
-    fn sorted(mut self) -> Self {
-        self.by_id.sort_unstable();
-        self.by_key.sort_unstable();
-        self
-    }
-
-    /// Writes the index to `file`; to make it durable is the caller's part.
-    ///
-    /// # Errors
-    /// As the writer says.
-    pub fn write(&self, mut file: impl Write) -> io::Result<()> {
-        let mut ids = vec![0; self.rows.len()];
-        let mut keys = vec![None; self.rows.len()];
-        for (hash, number) in &self.by_id {
-            ids[*number as usize] = *hash;
-        }
-        for (hash, number) in &self.by_key {
-            keys[*number as usize] = Some(*hash);
-        }
-        file.write_all(MAGIC)?;
-        for ((entry, id), key) in self.rows.iter().zip(ids).zip(keys) {
-            file.write_all(&entry.bytes(id, key))?;
-        }
-        file.flush()
-    }
-
-    /// Reads an index that [`RowIndex::write`] has written.
+    /// Opens an index that a [`RowIndexWriter`] has written.
     ///
     /// # Errors
     /// When the file cannot be read or is no index.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = io::BufReader::new(std::fs::File::open(path)?);
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the index of rows is damaged");
-        let mut magic = [0; MAGIC.len()];
-        file.read_exact(&mut magic)?;
-        if &magic != MAGIC {
-            return Err(damaged());
-        }
-        let mut index = Self::default();
-        let mut entry = [0; ENTRY];
-        while read_whole(&mut file, &mut entry)? {
-            index.take(&entry).ok_or_else(damaged)?;
-        }
-        Ok(index.sorted())
+        Self::read(BufReader::new(File::open(path)?))
     }
 
-    fn take(&mut self, bytes: &[u8; ENTRY]) -> Option<()> {
-        let (flags, rest) = bytes.split_first()?;
-        let (width, rest) = rest.split_first_chunk()?;
-        let (height, rest) = rest.split_first_chunk()?;
-        let (id, rest) = rest.split_first_chunk()?;
-        let (key, _) = rest.split_first_chunk()?;
-        let number = u32::try_from(self.rows.len()).ok()?;
-        self.rows.push(Entry {
-            split: *Split::ALL.get(usize::from(flags & 3))?,
-            width: u32::from_le_bytes(*width),
-            height: u32::from_le_bytes(*height),
-        });
-        self.by_id.push((u64::from_le_bytes(*id), number));
-        if flags & 4 != 0 {
-            self.by_key.push((u64::from_le_bytes(*key), number));
-        }
-        Some(())
+    /// The same, of what was written into `file`, which is read twice: first come the names, then what is known by them,
+    /// so that nothing takes more room than it has in the end.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no index.
+    pub fn read(mut file: impl Read + Seek) -> io::Result<Self> {
+        let rows = rows_in(&mut file)?;
+        let mut index = Self {
+            ids: Vec::with_capacity(rows),
+            keys: Vec::with_capacity(rows),
+            ..Self::default()
+        };
+        each_entry(&mut file, |entry| {
+            index.ids.push(entry.id);
+            index.keys.extend(entry.key);
+        })?;
+        index.ids.sort_unstable();
+        index.keys.sort_unstable();
+        index.splits = vec![Split::Unassigned; index.ids.len()];
+        index.sides = vec![(UNKNOWN_SIDE, UNKNOWN_SIDE); index.ids.len()];
+        index.numbers = vec![0; index.keys.len()];
+        each_entry(&mut file, |entry| index.learn(entry))?;
+        Ok(index)
     }
+
+    fn learn(&mut self, entry: Entry) {
+        let Some(place) = place_of(entry.id, &self.ids) else {
+            return;
+        };
+        if let (Some(split), Some(sides)) = (self.splits.get_mut(place), self.sides.get_mut(place))
+        {
+            (*split, *sides) = (entry.split, entry.sides);
+        }
+        let number = entry.key.and_then(|key| place_of(key, &self.keys));
+        if let Some(number) = number.and_then(|place| self.numbers.get_mut(place)) {
+            *number = u32::try_from(place).unwrap_or(u32::MAX);
+        }
+    }
+}
+
+/// The first place of a hash among others, which are in order.
+fn place_of(hash: u64, sorted: &[u64]) -> Option<usize> {
+    let place = sorted.partition_point(|other| *other < hash);
+    (sorted.get(place) == Some(&hash)).then_some(place)
+}
+
+/// How many rows an index holds, by its length.
+fn rows_in(file: &mut impl Seek) -> io::Result<usize> {
+    let bytes = file.seek(SeekFrom::End(0))?;
+    let rows = bytes.saturating_sub(index_length(0)) / ENTRY as u64;
+    match u32::try_from(rows) {
+        Ok(rows) => Ok(rows as usize),
+        Err(_) => Err(damaged()),
+    }
+}
+
+/// Reads an index from its beginning to its end.
+fn each_entry(file: &mut (impl Read + Seek), mut use_it: impl FnMut(Entry)) -> io::Result<()> {
+    file.rewind()?;
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact(&mut magic)?;
+    if &magic != MAGIC {
+        return Err(damaged());
+    }
+    let mut bytes = [0; ENTRY];
+    while read_whole(file, &mut bytes)? {
+        use_it(Entry::read(&bytes).ok_or_else(damaged)?);
+    }
+    Ok(())
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the index of rows is damaged")
 }
 
 /// False at the end of the file.

@@ -9,7 +9,7 @@ mod row;
 mod split;
 
 pub use head::RowHead;
-pub use index::{IndexedRow, RowIndex, RowIndexBuilder, RowIndexWriter, index_length, name_hash};
+pub use index::{IndexedRow, RowIndex, RowIndexWriter, index_length, name_hash};
 pub use manifest::{DataFile, Manifest, MissingFile};
 pub use ontology::{AnswerOption, Classification, Ontology, Tool};
 pub use row::{

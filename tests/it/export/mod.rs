@@ -4,7 +4,6 @@ mod broken;
 mod circle;
 mod disk;
 mod heads;
-mod large;
 mod parameters;
 mod places;
 mod preflight;
@@ -34,7 +33,7 @@ async fn start(models: &str) -> Stack {
 }
 
 /// A server with these settings of its executor, at a Labelbox that is like this.
-async fn start_with(executor: &str, timing: Timing, models: &str) -> Stack {
+pub(crate) async fn start_with(executor: &str, timing: Timing, models: &str) -> Stack {
     let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
     Stack::start_timed(program, timing, |endpoint| {
         let workspace = workspace("main", "/", endpoint);
@@ -46,7 +45,7 @@ async fn start_with(executor: &str, timing: Timing, models: &str) -> Stack {
 }
 
 /// Results lie in files of so many bytes.
-fn in_files_of(file_bytes: usize) -> Timing {
+pub(crate) fn in_files_of(file_bytes: usize) -> Timing {
     Timing {
         file_bytes,
         ..Timing::default()
@@ -68,7 +67,7 @@ impl Stack {
         (run, id)
     }
 
-    fn job_dir(&self, id: &str) -> PathBuf {
+    pub(crate) fn job_dir(&self, id: &str) -> PathBuf {
         self.folder.path().join("jobs").join(id)
     }
 
@@ -137,7 +136,7 @@ fn assert_digits(job_dir: &Path) {
     assert_eq!(read_json(&job_dir.join("data/manifest.json"))["rows"], 1797);
 }
 
-fn read_json(path: &Path) -> Value {
+pub(crate) fn read_json(path: &Path) -> Value {
     let text = fs::read(path).expect("the file is there");
     serde_json::from_slice(&text).expect("JSON")
 }

@@ -4,9 +4,11 @@ mod accepted;
 mod frozen;
 mod rejected;
 
+use std::io::Cursor;
+
 use serde_json::{Value, json};
 use trainhook::{
-    dataset::{Ontology, Row, RowIndex, RowIndexBuilder, Split},
+    dataset::{Ontology, RowHead, RowIndex, RowIndexWriter, Split, name_hash},
     predictions::{Checked, Checker},
 };
 
@@ -51,16 +53,19 @@ pub(crate) fn ontology() -> Ontology {
 
 /// Three rows: `dr1` of 100 × 50 pixels with the global key `gk1`, `dr2` (`gk2`) of unknown size, `dr3` without a key.
 pub(crate) fn rows() -> RowIndex {
-    let mut rows = RowIndexBuilder::default();
+    let mut file = Cursor::new(Vec::new());
+    let mut rows = RowIndexWriter::begin(&mut file).expect("writable");
     for line in [
         json!({ "data_row": { "id": "dr1", "global_key": "gk1" }, "media_attributes": { "width": 100, "height": 50 } }),
         json!({ "data_row": { "id": "dr2", "global_key": "gk2" } }),
         json!({ "data_row": { "id": "dr3" } }),
     ] {
-        let row = Row::read(line.to_string().as_bytes()).expect("a row");
-        rows.add(&row, Split::Test);
+        let line = line.to_string();
+        let row = RowHead::read(line.as_bytes()).expect("a row");
+        rows.add(&row, name_hash(row.id()), Split::Test)
+            .expect("writable");
     }
-    rows.finish()
+    RowIndex::read(file).expect("an index")
 }
 
 /// Checks one line; answers what is known of it, and how it is sent.

@@ -1,73 +1,77 @@
-//! A million predictions in a server that stays small.
+//! A million rows out and a million predictions back, in one server that stays small.
+//!
+//! `TRAINHOOK_EXPORT_ROWS=20000` moves so many of each instead.
 
 use std::{fs, time::Duration};
 
 use trainhook::emulator::Dataset;
 
-use super::start_model;
-use crate::support::stack::job_id;
+use crate::{
+    export::{in_files_of, read_json, start_with},
+    support::stack::{job_id, model},
+};
 
-/// Predictions; a thousand of each row.
-const PREDICTIONS: u64 = 1_000_000;
+const ROWS: u64 = 1_000_000;
 
-/// A debug build takes its time.
+/// Bytes of an exported line: 1.8 GB in all.
+const LINE: usize = 1800;
+
+/// A debug build on a busy machine takes its time.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// The server never has more memory than this, in kB.
 const BOUND: u64 = 100_000;
 
-/// The most memory that a process has had, in kB.
+/// What a release build has of its own file in memory, in kB. A debug build has more than twice as much of it, which
+/// says nothing of the data.
+const PROGRAM: u64 = 20_000;
+
+/// The most memory that a process has had for its data, in kB.
 fn peak(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.expect("a number")
+    let number = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.expect("a number")
+    };
+    number("VmHWM:") - number("RssFile:")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_million_predictions_go_through_a_server_that_stays_small() {
+async fn a_million_rows_and_predictions_go_through_a_server_that_stays_small() {
+    let rows = std::env::var("TRAINHOOK_EXPORT_ROWS").ok();
+    let rows = rows.map_or(ROWS, |rows| rows.parse().expect("a number"));
     let script = format!(
-        "awk 'BEGIN {{{{ for (i = 0; i < {PREDICTIONS}; i++) printf \
+        "awk 'BEGIN {{{{ for (i = 0; i < {rows}; i++) printf \
          \"{{{{\\\"global_key\\\": \\\"row-%09d\\\", \\\"name\\\": \\\"kind\\\", \\\"answer\\\": \\\"kind-b\\\", \
-         \\\"confidence\\\": %.6f}}}}\\n\", i % 1000, i / {PREDICTIONS} }}}}' > $TRAINHOOK_OUT_DIR/predictions.ndjson"
+         \\\"confidence\\\": %.6f}}}}\\n\", i, i / {rows} }}}}' > $TRAINHOOK_OUT_DIR/predictions.ndjson"
     );
-    let stack = start_model(&script, "upload_timeout = \"none\"").await;
-    let file = stack.folder.path().join("models.toml");
-    let text = fs::read_to_string(&file).expect("readable");
-    fs::write(
-        &file,
-        text.replace("import_lines = 2\n", "import_lines = 100000\n"),
-    )
-    .expect("writable");
-    let mut stack = stack;
-    stack.restart_with(&[]).await;
+    let settings = "import_lines = 100000\nupload_timeout = \"none\"";
+    let model = model("m", &script, settings).replace("export = false\n", "");
+    let stack = start_with("", in_files_of(32 << 20), &model).await;
     let run = stack.new_run();
-    assert!(
-        stack
-            .emulator
-            .set_dataset(&run, Some(Dataset::generated(1000, 100)))
-    );
+    let data = Dataset::generated(rows, LINE);
+    assert!(stack.emulator.set_dataset(&run, Some(data)));
+    let begun = std::time::Instant::now();
     let id = job_id(&stack.click(&run, "m").await);
     let ended = stack.emulator.wait_for(&run, PATIENCE, |timeline| {
-        timeline
-            .iter()
-            .any(|entry| matches!(entry.status.as_str(), "COMPLETE" | "FAILED"))
+        let is_over = |status: &str| matches!(status, "COMPLETE" | "FAILED");
+        timeline.iter().any(|entry| is_over(&entry.status))
     });
     let timeline = ended.await.expect("it ends");
     let last = timeline.last().expect("an entry");
-    assert_eq!(
-        last.status,
-        "COMPLETE",
-        "{:?}\n{}",
-        last.error_message,
-        stack.job(&id)
-    );
-    let summary = stack.imported(&run);
-    assert_eq!(
-        (summary.predictions, summary.repeated_imports),
-        (PREDICTIONS, 0)
-    );
+    let why = (&last.error_message, stack.job(&id));
+    assert_eq!(last.status, "COMPLETE", "{why:?}");
     let peak = peak(stack.server.child.id());
-    println!("{peak} kB at most, {} imports", summary.imports.len());
-    assert!(peak < BOUND, "{peak} kB");
+    println!(
+        "{rows} rows and predictions in {:?}, {peak} kB of data at most",
+        begun.elapsed()
+    );
+    assert!(peak + PROGRAM < BOUND, "{peak} kB");
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (rows, 0));
+    let manifest = read_json(&stack.job_dir(&id).join("data/manifest.json"));
+    assert_eq!(manifest["rows"], rows);
+    assert_eq!(manifest["exported_bytes"], rows * LINE as u64);
+    assert_eq!(manifest["splits"]["training"]["rows"], rows / 10 * 8);
 }
