@@ -10,7 +10,8 @@ use kube::{
 
 use super::{
     KubernetesExecutor,
-    access::{Cluster, Fault, ask},
+    cluster::{Cluster, ask},
+    fault::Fault,
     handle::{JobHandle, LAUNCH_LABEL},
     phase::has_condition,
     pod::SUPERVISOR_GRACE,
