@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::header::HeaderValue;
 
-use super::error::{Kind, LabelboxError, causes};
+use super::error::{Kind, LabelboxError};
 use crate::{
     config::{Secret, SecretRef},
     outbound,
@@ -55,7 +55,7 @@ impl Connection {
         let http = outbound::client_builder().build().map_err(|error| {
             let message = format!(
                 "cannot make https connections, are ca-certificates installed? {}",
-                causes(&error)
+                outbound::causes(&error)
             );
             LabelboxError::new(Kind::Setup, message)
         })?;

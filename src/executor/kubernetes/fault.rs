@@ -4,7 +4,10 @@ use std::error::Error as _;
 
 use kube::{Error, client::AuthError, core::Status};
 
-use crate::executor::{QueryError, SubmitError};
+use crate::{
+    executor::{QueryError, SubmitError},
+    outbound,
+};
 
 /// Why a question has no good answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -130,13 +133,7 @@ fn is_of_connecting(error: &Error) -> bool {
     false
 }
 
-/// The outer ones only say that something failed.
+/// What is behind all else of an error, as it is shown.
 pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    super::words::shown(&text)
+    super::words::shown(&outbound::innermost(error))
 }
