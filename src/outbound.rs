@@ -1,4 +1,5 @@
-//! How the program calls others over HTTP: one place for the settings that every client shares.
+//! How the program calls others over HTTP: one place for the settings that every client shares, and for what their
+//! errors say.
 
 use std::{env, sync::Once, time::Duration};
 
@@ -51,4 +52,23 @@ pub fn proxy_hosts() -> Vec<String> {
         url?.host_str().map(str::to_owned)
     };
     named.filter_map(host).collect()
+}
+
+/// An error and all that caused it, innermost last: a client's own text alone does not say "connection refused".
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+/// What is behind all else of an error: the outer ones only say that something failed, and where.
+#[must_use]
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }

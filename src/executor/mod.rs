@@ -19,6 +19,7 @@ mod shell;
 pub mod slurm;
 mod surroundings;
 mod trial;
+mod wish;
 
 use std::{
     fmt::Debug,

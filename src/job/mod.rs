@@ -9,6 +9,7 @@ mod id;
 mod place;
 mod report;
 mod state;
+mod state_machine;
 mod verdict;
 
 use std::collections::BTreeMap;

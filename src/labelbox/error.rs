@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::outbound;
+
 /// The longest message an error carries, in characters.
 const MESSAGE_LIMIT: usize = 300;
 
@@ -141,20 +143,12 @@ impl LabelboxError {
             () if error.is_decode() => (Kind::Foreign, "the answer cannot be decoded"),
             () => (Kind::Interrupted, "the connection to labelbox broke"),
         };
-        let fault = Self::new(kind, format!("{what}: {}", causes(&error)));
+        let fault = Self::new(kind, format!("{what}: {}", outbound::causes(&error)));
         match kind {
             Kind::Setup | Kind::Unreachable => fault,
             _ => fault.ambiguous(),
         }
     }
-}
-
-/// An error and all that caused it, innermost last.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Text from elsewhere, made fit for a log: no control characters, no line ends, cut at the limit.

@@ -7,14 +7,17 @@ mod engine_loop;
 mod finish;
 mod launch;
 mod leftovers;
+mod look;
 mod memory;
 mod places;
 mod polling;
 mod progress;
+mod running;
 mod secrets;
 mod stop;
 mod submit;
 mod unclaimed;
+mod waiting;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 

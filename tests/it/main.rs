@@ -51,7 +51,6 @@ mod slots;
 mod stopping;
 mod store;
 mod supervisor;
-mod supervisor_reasons;
 mod support;
 mod synced;
 mod tls;

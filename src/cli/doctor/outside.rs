@@ -109,15 +109,8 @@ async fn send(
             .body(body),
     };
     let sent = request.send().await;
-    let response = sent.map_err(|error| {
-        let mut words = format!("it cannot be reached: {error}");
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            words += &format!(": {error}");
-            cause = error.source();
-        }
-        words
-    })?;
+    let response =
+        sent.map_err(|error| format!("it cannot be reached: {}", outbound::causes(&error)))?;
     let status = response.status().as_u16();
     let body = response.text().await.map_err(|error| error.to_string())?;
     Ok(Answer { status, body })

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{is_env_name, secret_in};
+use super::secrets::{is_env_name, secret_in};
 use crate::{
     config::{
         EnvValue, Params, Table,

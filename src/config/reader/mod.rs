@@ -2,9 +2,12 @@
 
 mod command;
 mod data;
+mod executors;
 mod models;
 mod params;
+mod secrets;
 mod server;
+mod withheld;
 mod workspaces;
 
 use std::{
@@ -12,16 +15,10 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Config, ExecutorEntry, Mistake, ModelEntry, ModelTable, SecretRef, ServerConfig, Table,
-    Workspace, table::Content,
-};
+use super::{Config, ExecutorEntry, Mistake, ModelEntry, ModelTable, Table, table::Content};
 
 /// The longest file that is read, in bytes.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
-
-/// No engine is looked at more often.
-const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
 /// What a file turned out to be.
 #[derive(Debug)]
@@ -84,11 +81,15 @@ pub fn parse(text: &str, file: &Path) -> Parsed {
     let server = server::server(&mut root, base);
     let reporting = server::reporting(&mut root);
     let retention = server::retention(&mut root);
-    let executors = executors(&mut root, base, &server.state_dir);
+    let executors = executors::executors(&mut root, base, &server.state_dir);
     let (models, model_tables, workdir_lines) = models::models(&mut root, base, &executors);
     let workspaces = workspaces::workspaces(&mut root, base, &models);
-    let mut mistakes = own_secrets_in_jobs(&models, &workspaces);
-    mistakes.append(&mut own_files_in_jobs(&models, &workspaces, &server));
+    let mut mistakes = withheld::own_secrets_in_jobs(&models, &workspaces);
+    mistakes.append(&mut withheld::own_files_in_jobs(
+        &models,
+        &workspaces,
+        &server,
+    ));
     mistakes.append(&mut root.finish());
     mistakes.sort_by_key(|mistake| mistake.line);
     let config = mistakes.is_empty().then(|| Config {
@@ -162,147 +163,4 @@ fn named_tables(root: &mut Table, key: &str, what: &str) -> Vec<(String, usize, 
 /// As entries keep durations.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn executors(root: &mut Table, base: &Path, state_dir: &Path) -> Vec<ExecutorEntry> {
-    let mut executors = Vec::new();
-    for (name, _, mut table) in named_tables(root, "executors", "a place where jobs run") {
-        let kind = table.required_string("kind");
-        let max_running = table.integer("max_running", 1..10_001).unwrap_or(1);
-        let export_ahead = table.integer("export_ahead", 0..1001).unwrap_or(2);
-        let lost_after = table
-            .duration("lost_after")
-            .unwrap_or(super::DEFAULT_LOST_AFTER);
-        let unclaimed_after = table
-            .duration("unclaimed_after")
-            .unwrap_or(super::DEFAULT_UNCLAIMED_AFTER);
-        let poll_interval = table.duration("poll_interval");
-        if poll_interval.is_some_and(|interval| interval < SHORTEST_POLL) {
-            table.mistake("poll_interval", "must be at least \"100ms\"");
-        }
-        // The rest is for the executor's own build; only what was asked for so far is judged here.
-        let mistakes = table.take_mistakes();
-        root.add(mistakes);
-        executors.push(ExecutorEntry {
-            name,
-            kind: kind.unwrap_or_default(),
-            max_running,
-            export_ahead,
-            lost_after,
-            unclaimed_after,
-            poll_interval,
-            folder: base.to_owned(),
-            state_dir: state_dir.to_owned(),
-            table,
-        });
-    }
-    executors
-}
-
-impl Table {
-    /// A secret by reference: `{ env = "NAME" }`, or `{ file = "PATH" }` beside `base`.
-    pub fn secret(&mut self, key: &str, base: &Path) -> Option<SecretRef> {
-        secret_ref(self, key, base)
-    }
-}
-
-/// `{ env = "NAME" }` or `{ file = "PATH" }`.
-fn secret_ref(table: &mut Table, key: &str, base: &Path) -> Option<SecretRef> {
-    const FORM: &str =
-        "a secret is written { env = \"NAME\" } or { file = \"PATH\" }, never as its value";
-    let value = table.take(key)?;
-    let reference = match value.content {
-        Content::Table(inner) => secret_in(inner, base),
-        _ => None,
-    };
-    if reference.is_none() {
-        table.mistake(key, FORM);
-    }
-    reference
-}
-
-fn secret_in(mut table: Table, base: &Path) -> Option<SecretRef> {
-    let (env, file) = (table.string("env"), table.string("file"));
-    if !table.finish().is_empty() {
-        return None;
-    }
-    match (env, file) {
-        (Some(name), None) if is_env_name(&name) => Some(SecretRef::Env(name)),
-        (None, Some(path)) if !path.is_empty() => Some(SecretRef::File(base.join(path))),
-        _ => None,
-    }
-}
-
-fn is_env_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit())
-}
-
-/// No job is given trainhook's own files.
-fn own_files_in_jobs(
-    models: &[Found<ModelEntry>],
-    workspaces: &[Found<Workspace>],
-    server: &ServerConfig,
-) -> Vec<Mistake> {
-    let secrets = workspaces.iter().flat_map(|found| {
-        let workspace = &found.value;
-        workspace.webhook_secrets.iter().chain([&workspace.api_key])
-    });
-    let secrets = secrets.filter_map(|secret| match secret {
-        SecretRef::File(path) => Some(path.as_path()),
-        SecretRef::Env(_) => None,
-    });
-    let folders = [server.state_dir.as_path(), server.jobs_dir.as_path()];
-    let own: Vec<&Path> = secrets.chain(folders).collect();
-    let mut mistakes = Vec::new();
-    for Found { line, value: model } in models {
-        let taken = model.files.iter().map(|entry| model.workdir.join(entry));
-        // `.` between two names is none.
-        let taken = taken.map(|path| path.components().collect::<PathBuf>());
-        let hit = |path: PathBuf| own.iter().copied().find(|own| own.starts_with(&path));
-        if let Some(own) = taken.filter_map(hit).next() {
-            mistakes.push(Mistake {
-                line: *line,
-                key: format!("models.{}.files", model.slug),
-                text: format!("would copy {}, which no job may see", own.display()),
-            });
-        }
-    }
-    mistakes
-}
-
-/// trainhook's own secrets never enter a job's environment.
-fn own_secrets_in_jobs(
-    models: &[Found<ModelEntry>],
-    workspaces: &[Found<Workspace>],
-) -> Vec<Mistake> {
-    let own = |workspace: &Workspace| {
-        let references = workspace.webhook_secrets.iter().chain([&workspace.api_key]);
-        references.cloned().collect::<Vec<_>>()
-    };
-    let own: Vec<SecretRef> = workspaces
-        .iter()
-        .flat_map(|found| own(&found.value))
-        .collect();
-    let mut mistakes = Vec::new();
-    for Found { line, value: model } in models {
-        let passed = model
-            .env_pass
-            .iter()
-            .filter(|name| own.contains(&SecretRef::Env((*name).clone())));
-        let secrets = model.env.iter().filter_map(|(name, value)| match value {
-            super::EnvValue::Secret(reference) if own.contains(reference) => Some(name),
-            _ => None,
-        });
-        for name in passed.chain(secrets) {
-            mistakes.push(Mistake {
-                line: *line,
-                key: format!("models.{}", model.slug),
-                text: format!(
-                    "{name} is a secret of trainhook's own, which no job may see: take it out"
-                ),
-            });
-        }
-    }
-    mistakes
 }

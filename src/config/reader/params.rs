@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::is_env_name;
+use super::secrets::is_env_name;
 use crate::config::{
     ParamLimits, ParamValue, Params, Table,
     table::{Content, Value},

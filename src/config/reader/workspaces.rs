@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{Found, named_tables, secret_in, secret_ref};
+use super::{
+    Found, named_tables,
+    secrets::{secret_in, secret_ref},
+};
 use crate::config::{ModelEntry, SecretRef, Table, Workspace, table::Content};
 
 /// Where Labelbox's API is (captured from labelbox 7.17.0).

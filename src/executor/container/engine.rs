@@ -1,7 +1,6 @@
 //! The engine's API: where it is, how it is spoken to, and what becomes of a question.
 
 use std::{
-    error::Error as _,
     fs::File,
     path::{Path, PathBuf},
     time::Duration,
@@ -198,8 +197,8 @@ impl From<Error> for Fault {
                 message: error,
             },
             Error::SocketNotFoundError(path) => Self::Away(format!("there is no {path}")),
-            Error::HyperLegacyError { err } if err.is_connect() => Self::Away(innermost(&err)),
-            Error::HyperLegacyError { err } => Self::Lost(innermost(&err)),
+            Error::HyperLegacyError { err } if err.is_connect() => Self::Away(explained(&err)),
+            Error::HyperLegacyError { err } => Self::Lost(explained(&err)),
             Error::RequestTimeoutError => Self::Lost("it did not answer in time".to_owned()),
             other => Self::Lost(other.to_string()),
         }
@@ -248,14 +247,8 @@ impl Fault {
     }
 }
 
-/// The outer ones only say that something failed.
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
+fn explained(error: &hyper_util::client::legacy::Error) -> String {
+    let mut text = outbound::innermost(error);
     if text.contains("ermission denied") {
         text.push_str(" (may our user use the socket? For Docker: add it to the group docker)");
     }

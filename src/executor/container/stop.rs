@@ -18,9 +18,8 @@ use super::{
     words,
 };
 use crate::{
-    executor::{CancelOutcome, QueryError},
+    executor::{CancelOutcome, QueryError, wish::wish_cancel_in},
     job::Handle,
-    job_dir::{AttemptDir, CancelRequest},
 };
 
 /// Lines and bytes shown of what a container has said.
@@ -48,7 +47,7 @@ pub(super) async fn cancel(
             .map_err(Fault::from)?,
         Some(_) => {}
     }
-    ask_supervisor(&handle, grace).await?;
+    wish_cancel_in(handle.attempt_dir.clone(), grace).await?;
     // The engine answers when it has ended, which is too long to wait here. If this is cut off, the server asks again.
     tokio::spawn(async move {
         if let Err(fault) = stop(docker, &handle.container, grace).await {
@@ -56,19 +55,6 @@ pub(super) async fn cancel(
         }
     });
     Ok(CancelOutcome::Requested)
-}
-
-async fn ask_supervisor(handle: &ContainerHandle, grace: Duration) -> Result<(), QueryError> {
-    let request = CancelRequest {
-        grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-        reason: "cancelled by the server".to_owned(),
-    };
-    let dir = AttemptDir::at(handle.attempt_dir.clone());
-    let asked = tokio::task::spawn_blocking(move || dir.request_cancel(&request)).await;
-    let failed = |why: String| QueryError(format!("cannot write cancel.json: {why}"));
-    asked
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))
 }
 
 /// SIGTERM, and SIGKILL when the supervisor has had time to do the same to the command and write its record.

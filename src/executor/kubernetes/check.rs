@@ -8,7 +8,8 @@ use kube::{Api, api::PostParams};
 
 use super::{
     KubernetesExecutor,
-    access::{Cluster, Fault, ask},
+    cluster::{Cluster, ask},
+    fault::Fault,
     manifest::Manifests,
     settings::Supervisor,
 };

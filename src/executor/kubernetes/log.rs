@@ -8,7 +8,7 @@ use kube::{
 
 use super::{
     KubernetesExecutor,
-    access::{Cluster, ask},
+    cluster::{Cluster, ask},
     pod::{BRINGER, CONTAINER},
     stop::own_pods,
     words::shown,

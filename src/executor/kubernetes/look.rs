@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     KubernetesExecutor,
-    access::{Cluster, Fault, ask},
+    cluster::{Cluster, ask},
+    fault::Fault,
     handle::{JobHandle, LAUNCH_LABEL, SERVER_LABEL},
     log::warnings_of,
     phase::{Seen, observation},

@@ -6,7 +6,9 @@
 
 mod access;
 mod check;
+mod cluster;
 mod ends;
+mod fault;
 mod fields;
 mod handle;
 mod log;
@@ -38,7 +40,8 @@ use crate::{
     config::Table,
     job::{Handle, LaunchId, Observation, Place},
 };
-use access::{Cluster, Fault};
+use cluster::Cluster;
+use fault::Fault;
 use handle::JobHandle;
 use manifest::Manifests;
 use settings::{Pod, Settings};

@@ -10,15 +10,15 @@ use kube::{
 
 use super::{
     KubernetesExecutor,
-    access::{Cluster, Fault, ask},
+    cluster::{Cluster, ask},
+    fault::Fault,
     handle::{JobHandle, LAUNCH_LABEL},
     phase::has_condition,
     pod::SUPERVISOR_GRACE,
 };
 use crate::{
-    executor::{CancelOutcome, QueryError},
+    executor::{CancelOutcome, QueryError, wish::wish_cancel_in},
     job::Handle,
-    job_dir::{AttemptDir, CancelRequest},
 };
 
 /// What is to be gone is looked for so often, so long.
@@ -46,7 +46,7 @@ impl KubernetesExecutor {
             return Ok(CancelOutcome::Requested);
         }
         if !grace.is_zero() {
-            ask_supervisor(&handle, grace).await?;
+            wish_cancel_in(handle.attempt_dir.clone(), grace).await?;
         }
         let grace = match grace.is_zero() {
             true => Duration::ZERO,
@@ -110,19 +110,6 @@ fn has_begun(pod: &Pod) -> bool {
         .as_ref()
         .and_then(|status| status.phase.as_deref());
     !matches!(phase, None | Some("Pending"))
-}
-
-async fn ask_supervisor(handle: &JobHandle, grace: Duration) -> Result<(), QueryError> {
-    let request = CancelRequest {
-        grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-        reason: "cancelled by the server".to_owned(),
-    };
-    let dir = AttemptDir::at(handle.attempt_dir.clone());
-    let asked = tokio::task::spawn_blocking(move || dir.request_cancel(&request)).await;
-    let failed = |why: String| QueryError(format!("cannot write cancel.json: {why}"));
-    asked
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))
 }
 
 /// SIGTERM, and SIGKILL after the grace. A second wish may only shorten it.

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     KubernetesExecutor,
-    access::{Cluster, Fault, ask},
+    cluster::{Cluster, ask},
+    fault::Fault,
     handle::{JobHandle, are_of},
     manifest::Manifests,
 };

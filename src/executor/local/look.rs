@@ -7,9 +7,9 @@ use std::{
 
 use super::handle::{LocalHandle, Sight};
 use crate::{
-    executor::{CancelOutcome, Found, QueryError},
+    executor::{CancelOutcome, Found, QueryError, wish::wish_cancel},
     job::{Cause, Exit, Handle, LaunchId, Observation, Phase},
-    job_dir::{AttemptDir, CancelRequest, HEARTBEAT_INTERVAL, Holder},
+    job_dir::{AttemptDir, HEARTBEAT_INTERVAL, Holder},
     process::{self, ProcessId, Session, Signal},
 };
 
@@ -91,14 +91,7 @@ pub(super) fn cancel(handle: &Handle, grace: Duration) -> Result<CancelOutcome, 
         Life::Unlocked(supervisor) => Some(supervisor),
         Life::Over | Life::Ended => return Ok(CancelOutcome::AlreadyEnded),
     };
-    let request = CancelRequest {
-        grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-        reason: "cancelled by the server".to_owned(),
-    };
-    place
-        .dir
-        .request_cancel(&request)
-        .map_err(|error| QueryError(format!("cannot write cancel.json: {error}")))?;
+    wish_cancel(&place.dir, grace)?;
     if let Some(supervisor) = supervisor {
         // The file is the wish; the signal only makes it noticed sooner.
         let _ = process::kill(supervisor, Signal::TERM);

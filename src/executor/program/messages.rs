@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    executor::{Launch, QueryError},
-    job::{Cause, Exit, LaunchId, Observation, Phase},
+    executor::{Launch, QueryError, call::Answer},
+    job::{Cause, Exit, Handle, LaunchId, Observation, Phase},
 };
+
+/// The version of a handle's data.
+const HANDLE_VERSION: u32 = 1;
 
 /// A launch in a message. Its variables are told only where it is to be started.
 pub(super) fn launch_message(launch: &Launch, with_env: bool) -> Value {
@@ -30,6 +33,32 @@ pub(super) fn launch_message(launch: &Launch, with_env: bool) -> Value {
         message["env"] = env.into();
     }
     message
+}
+
+pub(super) fn pack(launch_id: LaunchId, handle: Value) -> Handle {
+    Handle {
+        launch_id,
+        version: HANDLE_VERSION,
+        data: handle,
+        place: None,
+    }
+}
+
+/// As messages name an attempt.
+pub(super) fn unpack(handle: &Handle) -> Result<Value, QueryError> {
+    let data: Value = handle.unpack(HANDLE_VERSION)?;
+    Ok(json!({ "launch_id": handle.launch_id, "handle": data }))
+}
+
+pub(super) fn understand<T: DeserializeOwned>(
+    verb: &str,
+    answer: &Answer,
+) -> Result<T, QueryError> {
+    serde_json::from_str(&answer.output).map_err(|error| {
+        QueryError(format!(
+            "the program's answer to {verb} cannot be understood: {error}"
+        ))
+    })
 }
 
 /// The answer to `submit`.

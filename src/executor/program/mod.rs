@@ -4,34 +4,27 @@
 //! attempt again is the handle that it gave out, which we keep.
 
 mod messages;
+mod table;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{
-    BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError,
+    CancelOutcome, Executor, Found, Launch, QueryError, SubmitError,
     call::{Answer, Call, CallError},
 };
 use crate::{
     config::Table,
-    job::{Handle, LaunchId, Observation},
+    job::{Handle, Observation},
 };
-use messages::{Attempts, Handles, Submitted, launch_message};
+use messages::{Attempts, Handles, Submitted, launch_message, pack, understand, unpack};
+
+pub use table::build;
 
 /// The version of the messages.
 const PROTOCOL: u32 = 1;
-
-/// The version of a handle's data.
-const HANDLE_VERSION: u32 = 1;
-
-/// A call may take this long if the table does not say.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The longest time that a table may give: the server itself waits not much longer.
-const LONGEST_CALL: Duration = Duration::from_secs(50);
 
 /// Bytes that an answer may have.
 const OUTPUT_LIMIT: u64 = 16 * 1024 * 1024;
@@ -46,60 +39,6 @@ mod exit {
     pub(super) const NOT_FOUND: i32 = 66;
     /// Nothing was done; the same may work later (`EX_TEMPFAIL`).
     pub(super) const TRANSIENT: i32 = 75;
-}
-
-/// Builds it from its table: `command`, `call_timeout`, `env`, `env_pass`, `settings`.
-///
-/// # Errors
-/// What is wrong with the table.
-pub fn build(table: &mut Table, context: &BuildContext<'_>) -> Built {
-    if !table.has("command") {
-        table.mistake(
-            "command",
-            "is missing: it must be a list of a program and its arguments",
-        );
-    }
-    let command = table.strings("command").unwrap_or_default();
-    if table.was_given("command") && command.first().is_none_or(String::is_empty) {
-        table.mistake("command", "must name a program, such as [\"./launcher\"]");
-    }
-    let call_timeout = table.duration("call_timeout").unwrap_or(CALL_TIMEOUT);
-    if call_timeout.is_zero() || call_timeout > LONGEST_CALL {
-        table.mistake("call_timeout", "must be at most \"50s\", and not zero");
-    }
-    Ok(Arc::new(ProgramExecutor {
-        name: context.name.to_owned(),
-        command: beside(context.folder, command),
-        folder: context.folder.to_owned(),
-        call_timeout,
-        env: environment(table),
-        settings: table.table("settings").map(|table| table.as_json()),
-    }))
-}
-
-/// A program named by a path is looked for where the settings are.
-fn beside(folder: &std::path::Path, mut command: Vec<String>) -> Vec<String> {
-    if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
-        *program = folder.join(&*program).to_string_lossy().into_owned();
-    }
-    command
-}
-
-fn environment(table: &mut Table) -> BTreeMap<String, String> {
-    let passed = table.strings("env_pass").unwrap_or_default().into_iter();
-    let mut env: BTreeMap<String, String> = passed
-        .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
-        .collect();
-    if let Some(mut given) = table.table("env") {
-        let names: Vec<String> = given.keys().map(str::to_owned).collect();
-        for name in names {
-            if let Some(value) = given.string(&name) {
-                env.insert(name, value);
-            }
-        }
-        table.adopt(given);
-    }
-    env
 }
 
 /// Runs launches by way of a program.
@@ -279,29 +218,6 @@ impl Executor for ProgramExecutor {
     fn poll_pause(&self) -> Duration {
         Duration::from_secs(1)
     }
-}
-
-fn pack(launch_id: LaunchId, handle: Value) -> Handle {
-    Handle {
-        launch_id,
-        version: HANDLE_VERSION,
-        data: handle,
-        place: None,
-    }
-}
-
-/// As messages name an attempt.
-fn unpack(handle: &Handle) -> Result<Value, QueryError> {
-    let data: Value = handle.unpack(HANDLE_VERSION)?;
-    Ok(json!({ "launch_id": handle.launch_id, "handle": data }))
-}
-
-fn understand<T: DeserializeOwned>(verb: &str, answer: &Answer) -> Result<T, QueryError> {
-    serde_json::from_str(&answer.output).map_err(|error| {
-        QueryError(format!(
-            "the program's answer to {verb} cannot be understood: {error}"
-        ))
-    })
 }
 
 /// What the program says of errors must not hold the values that were given to it.

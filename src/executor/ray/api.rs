@@ -1,6 +1,6 @@
 //! Ray's HTTP interface: one client, every call within a time limit, every answer bounded, every refusal in one line.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header::CONTENT_LENGTH};
 use serde_json::Value;
@@ -158,7 +158,10 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, Fault> {
 
 fn unsent(error: &reqwest::Error) -> Fault {
     match error.is_connect() || error.is_builder() {
-        true => Fault::Away(format!("Ray cannot be reached: {}", innermost(error))),
+        true => Fault::Away(format!(
+            "Ray cannot be reached: {}",
+            outbound::innermost(error)
+        )),
         false => lost(error),
     }
 }
@@ -166,19 +169,8 @@ fn unsent(error: &reqwest::Error) -> Fault {
 fn lost(error: &reqwest::Error) -> Fault {
     Fault::Lost(match error.is_timeout() {
         true => "it did not come in time".to_owned(),
-        false => innermost(error),
+        false => outbound::innermost(error),
     })
-}
-
-/// The outer ones only say that something failed, and where.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
 }
 
 /// What a refusal means where its own words do not tell.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,9 +16,9 @@ use super::{
     submission::ENVIRONMENT,
 };
 use crate::{
-    executor::{CancelOutcome, QueryError, shell},
+    executor::{CancelOutcome, QueryError, shell, wish::wish_cancel_in},
     job::{Handle, LaunchId},
-    job_dir::{AttemptDir, CancelRequest},
+    job_dir::AttemptDir,
 };
 
 /// Bytes read of an answer to a wish.
@@ -80,7 +79,7 @@ impl RayExecutor {
         };
         let runs = job.status == "RUNNING";
         if runs && !grace.is_zero() {
-            wish(unpacked.attempt_dir, grace).await?;
+            wish_cancel_in(unpacked.attempt_dir, grace).await?;
         } else if !(runs && self.ends_by_itself(handle.launch_id, &unpacked).await) {
             self.stop(handle.launch_id).await?;
         }
@@ -185,16 +184,4 @@ impl RayExecutor {
         let lines: Vec<&str> = lines.filter(is_of_interest).collect();
         Some(lines.join("\n"))
     }
-}
-
-/// Leaves the wish for the supervisor, with its grace.
-async fn wish(folder: PathBuf, grace: Duration) -> Result<(), QueryError> {
-    let request = CancelRequest {
-        grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-        reason: "cancelled by the server".to_owned(),
-    };
-    let written = move || AttemptDir::at(folder).request_cancel(&request);
-    let written = tokio::task::spawn_blocking(written).await;
-    let written = written.map_err(|error| QueryError(error.to_string()))?;
-    written.map_err(|error| QueryError(format!("cannot write cancel.json: {error}")))
 }

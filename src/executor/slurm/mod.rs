@@ -18,11 +18,12 @@ use async_trait::async_trait;
 
 use super::{
     BuildContext, Built, CancelOutcome, Executor, Found, Launch, QueryError, SubmitError, shell,
+    wish::wish_cancel_in,
 };
 use crate::{
     config::{SendsProgram, Supervisor, Table},
     job::{Handle, HandleError, Observation},
-    job_dir::{AttemptDir, CancelRequest, files},
+    job_dir::files,
 };
 use commands::Commands;
 use handle::SlurmHandle;
@@ -138,7 +139,7 @@ impl Executor for SlurmExecutor {
             return Ok(CancelOutcome::Requested);
         }
         if let Some(folder) = unpacked.attempt_dir {
-            wish(folder, grace).await?;
+            wish_cancel_in(folder, grace).await?;
         }
         // What waits has no supervisor yet; what runs has one, which measures the grace.
         self.commands.scancel(&["--state=PENDING"], &name).await?;
@@ -211,16 +212,4 @@ impl SlurmExecutor {
         let names = BTreeMap::from([(name, Some(unpacked.submitted_at))]);
         self.commands.jobs(&names).await
     }
-}
-
-/// Leaves the wish for the supervisor, with the grace that the signal cannot carry.
-async fn wish(folder: PathBuf, grace: Duration) -> Result<(), QueryError> {
-    let request = CancelRequest {
-        grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-        reason: "cancelled by the server".to_owned(),
-    };
-    let written = move || AttemptDir::at(folder).request_cancel(&request);
-    let written = tokio::task::spawn_blocking(written).await;
-    let written = written.map_err(|error| QueryError(error.to_string()))?;
-    written.map_err(|error| QueryError(format!("cannot write cancel.json: {error}")))
 }

@@ -85,7 +85,8 @@ impl Remote {
         }
         let http = builder.build();
         Ok(Self {
-            http: http.map_err(|error| format!("cannot speak HTTP: {}", chain(&error)))?,
+            http: http
+                .map_err(|error| format!("cannot speak HTTP: {}", outbound::causes(&error)))?,
             base,
             launch_id,
             token,
@@ -232,15 +233,8 @@ fn range_start(response: &Response) -> Option<u64> {
 }
 
 pub(super) fn unreached(error: &reqwest::Error) -> Fault {
-    Fault::Later(format!("the server cannot be reached: {}", chain(error)))
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    Fault::Later(format!(
+        "the server cannot be reached: {}",
+        outbound::causes(error)
+    ))
 }

@@ -1,5 +1,6 @@
 //! The store on a real file.
 
+mod acceptance;
 mod limits;
 mod opening;
 mod outbox;
