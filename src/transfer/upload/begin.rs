@@ -6,7 +6,7 @@ use super::{
     Transfer, Upload,
     failure::{self, Failure},
     freeze::{Found, Order},
-    lock, on_disk, wait_for_place,
+    on_disk, wait_for_place,
 };
 use crate::{
     job::{Cause, Change, ImportState, Job, JobKind},
@@ -30,13 +30,16 @@ pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<
         Ok(None) => {
             return wait_for_place(transfer, job).await;
         }
-        Err(Failure::Store(error)) => return Err(error),
+        Err(Failure::Store(error)) => {
+            transfer.uploads.memory.forget(job.id);
+            return Err(error);
+        }
         Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
         Err(Failure::Final(message)) => vec![failure::change(message)],
     };
     let job = transfer.conclude(&job, changes).await?;
     if job.state.is_terminal() {
-        lock(&transfer.uploads.since).remove(&job.id);
+        transfer.uploads.memory.forget(job.id);
     }
     Ok(())
 }

@@ -4,31 +4,29 @@
 
 mod begin;
 mod failure;
+mod follow;
 mod freeze;
+mod memory;
 mod outcome;
 mod results;
 mod send;
 mod stoppable;
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::{Transfer, lock, steps::Later};
+use super::{Transfer, steps::Later};
 use crate::{
-    job::{Change, ImportName, ImportState, Job, JobId, JobState},
+    job::{Change, ImportName, ImportState, Job, JobState},
     job_dir::JobDir,
     predictions::{By, Chunk, Frozen, RejectedFile},
     store::{ImportRow, StoreError},
 };
 pub(super) use begin::begin;
 use failure::Failure;
+use memory::Memory;
 
 /// Jobs that get a step at once.
 pub(super) const AT_ONCE: usize = 64;
@@ -47,8 +45,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(500);
 pub(super) struct Uploads {
     posts: Semaphore,
     freezes: Semaphore,
-    /// Since when this process has known of each.
-    since: Mutex<HashMap<JobId, Instant>>,
+    memory: Memory,
 }
 
 impl Default for Uploads {
@@ -56,7 +53,7 @@ impl Default for Uploads {
         Self {
             posts: Semaphore::new(POSTS_AT_ONCE),
             freezes: Semaphore::new(FREEZES_AT_ONCE),
-            since: Mutex::default(),
+            memory: Memory::default(),
         }
     }
 }
@@ -143,7 +140,7 @@ async fn moved_on(transfer: &Transfer, job: Job) -> Result<Option<Job>, StoreErr
 
 async fn end(transfer: &Transfer, job: &Job, changes: Vec<Change>) -> Result<(), StoreError> {
     let job = transfer.conclude(job, changes).await?;
-    lock(&transfer.uploads.since).remove(&job.id);
+    transfer.uploads.memory.forget(job.id);
     if job.state == JobState::Succeeded {
         // What failed may be sent once more; what has arrived takes room for nothing.
         let folder = Frozen::folder(&JobDir::new(&transfer.context.jobs_dir, job.id).server());
@@ -184,10 +181,9 @@ impl Upload<'_> {
 
     /// Measured on our own clock: a restart of the server begins anew, and no clock that is set ends anything.
     fn check_time(&self, frozen: Option<&Frozen>, rows: &[ImportRow]) -> Result<(), Failure> {
-        let mut since = lock(&self.transfer.uploads.since);
-        let begun = *since.entry(self.job.id).or_insert_with(Instant::now);
+        let age = self.transfer.uploads.memory.age(self.job.id);
         match self.job.entry.upload_timeout() {
-            Some(timeout) if begun.elapsed() > timeout => {
+            Some(timeout) if age > timeout => {
                 Err(Failure::Final(outcome::too_slow(timeout, frozen, rows)))
             }
             _ => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{Upload, failure::Failure, on_disk};
+use super::{Upload, failure::Failure, memory::Missing, on_disk};
 use crate::{
     downloads::{Author, DownloadError, Source},
     labelbox::{Import, LineStatus},
@@ -17,8 +17,8 @@ const RESULT_LIMIT: u64 = 1 << 30;
 /// The longest line of a result that is read, in bytes.
 const LINE_LIMIT: usize = 1 << 20;
 
-/// Labelbox is asked for an address so often that holds.
-const ADDRESSES: u32 = 4;
+/// Labelbox is asked so often for an address that leads to a file.
+const ADDRESSES: u32 = 5;
 
 impl Upload<'_> {
     /// What was not taken of a chunk whose import is finished.
@@ -31,27 +31,37 @@ impl Upload<'_> {
         let origins = on_disk(move || of.origins(&server)).await?;
         let mut results = Results::of(&origins);
         let Some(url) = &import.status_file_url else {
-            return Err(self.no_results("it names no file of results"));
+            return Err(self.no_results(chunk, "it names no file of results"));
         };
         match self.fetch(url, &mut results).await {
-            Ok(()) => Ok(results.problems(&origins)),
+            Ok(()) => {
+                let memory = &self.transfer.uploads.memory;
+                memory.find(self.job.id, chunk.number, Missing::StatusFile);
+                Ok(results.problems(&origins))
+            }
             Err(DownloadError::Transient(why)) => Err(Failure::later(format!(
                 "the results of an import cannot be fetched: {why}"
             ))),
-            Err(DownloadError::Refused(why)) => Err(self.no_results(&why)),
+            Err(DownloadError::Refused(why)) => Err(self.no_results(chunk, &why)),
         }
     }
 
     /// An address holds for a while, and its file for a day: a new address is asked for, and if none leads to the file,
     /// nobody knows what was taken.
-    fn no_results(&self, why: &str) -> Failure {
+    fn no_results(&self, chunk: &Chunk, why: &str) -> Failure {
         let text = format!("the results of an import cannot be read: {why}");
-        match self.transfer.failures(self.job) < ADDRESSES {
+        match self.may_be_missing(chunk, Missing::StatusFile) {
             true => Failure::later(text),
             false => Failure::Final(format!(
                 "trained, but nobody knows which of its predictions Labelbox took: {text}"
             )),
         }
+    }
+
+    /// Counts that an address did not lead to a file; false once that was so often enough.
+    fn may_be_missing(&self, chunk: &Chunk, file: Missing) -> bool {
+        let memory = &self.transfer.uploads.memory;
+        memory.miss(self.job.id, chunk.number, file) < ADDRESSES
     }
 
     async fn fetch(&self, url: &str, results: &mut Results) -> Result<(), DownloadError> {
@@ -114,14 +124,11 @@ impl Results {
         let Ok(status) = LineStatus::read(line) else {
             return;
         };
+        let uuid = read_uuid(&status);
         let reason = match status.reason.is_empty() {
             true => "refused by Labelbox without a reason".to_owned(),
             false => status.reason,
         };
-        let uuid = status
-            .uuid
-            .as_deref()
-            .and_then(|uuid| Uuid::try_parse(uuid).ok());
         match uuid.and_then(|uuid| self.by_uuid.get(&uuid)) {
             Some(at) => {
                 let result = if status.taken { Ok(()) } else { Err(reason) };
@@ -153,6 +160,11 @@ impl Results {
             .chain(others.map(|reason| problem(None, reason, None)))
             .collect()
     }
+}
+
+fn read_uuid(status: &LineStatus) -> Option<Uuid> {
+    let uuid = status.uuid.as_deref()?;
+    Uuid::try_parse(uuid).ok()
 }
 
 fn problem(line: Option<u32>, reason: String, uuid: Option<Uuid>) -> Problem {

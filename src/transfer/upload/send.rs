@@ -1,25 +1,16 @@
-//! One chunk, one step: looked up, sent, followed.
+//! One chunk, one step: looked up, sent.
 
 use std::{io, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{BUSY_WAIT, Next, Upload, failure::Failure, on_disk};
+use super::{BUSY_WAIT, Next, Upload, failure::Failure, follow::failed, on_disk};
 use crate::{
     job::ImportState,
-    labelbox::{ImportLines, ImportPhase, Labelbox},
+    labelbox::{ImportLines, Labelbox},
     predictions::{Chunk, Frozen},
     store::ImportRow,
 };
-
-/// An import is looked at this soon after it was sent; then ever more seldom.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-
-/// An import is looked at this often at least (labelbox 7.17.0 does so always).
-const LAST_LOOK: Duration = Duration::from_secs(10);
-
-/// An import that Labelbox has taken and does not know is asked for so often.
-const FORGOTTEN: u32 = 8;
 
 impl Upload<'_> {
     /// Takes a chunk one step further.
@@ -41,14 +32,14 @@ impl Upload<'_> {
         }
     }
 
-    fn labelbox(&self) -> Result<Labelbox, Failure> {
+    pub(super) fn labelbox(&self) -> Result<Labelbox, Failure> {
         let labelboxes = self.transfer.context.labelboxes.get();
         let workspace = &self.job.workspace;
         let labelbox = labelboxes.get(workspace).map(Labelbox::in_bulk);
         labelbox.ok_or_else(|| Failure::later(format!("workspace {workspace} is not configured")))
     }
 
-    async fn record(&self, row: ImportRow, told: Option<String>) -> Result<(), Failure> {
+    pub(super) async fn record(&self, row: ImportRow, told: Option<String>) -> Result<(), Failure> {
         let store = &self.transfer.context.store;
         store
             .record_import(self.job, row, told, Timestamp::now())
@@ -167,67 +158,6 @@ impl Upload<'_> {
         }
         Ok(Next::In((patience - waited).min(patience / 10)))
     }
-
-    /// A chunk that Labelbox has.
-    async fn follow(&self, part: (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
-        let (chunk, of) = part;
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        let found = found.map_err(|error| Failure::of_labelbox(&error))?;
-        let Some(import) = found else {
-            let what = format!("Labelbox does not know the import {} any longer", row.name);
-            return Err(match self.transfer.failures(self.job) < FORGOTTEN {
-                true => Failure::later(what),
-                false => Failure::Final(format!("trained, but {what}")),
-            });
-        };
-        match import.state {
-            ImportPhase::Running => Ok(Next::In(until_next_look(row))),
-            ImportPhase::Failed => {
-                let failed = ImportRow {
-                    state: ImportState::Failed,
-                    ..row.clone()
-                };
-                let told = format!("chunk {} of {of} could not be imported", chunk.number);
-                self.record(failed, Some(told)).await?;
-                Ok(Next::Now)
-            }
-            ImportPhase::Finished => {
-                let problems = self.results(chunk, &import).await?;
-                self.finished(part, row, problems).await
-            }
-        }
-    }
-
-    async fn finished(
-        &self,
-        (chunk, of): (&Chunk, usize),
-        row: &ImportRow,
-        problems: Vec<crate::predictions::Problem>,
-    ) -> Result<Next, Failure> {
-        let refused = problems.len() as u64;
-        let first = problems.first().map(|problem| problem.describe());
-        let (noted, server) = (chunk.clone(), self.dir.server());
-        on_disk(move || noted.note_refused(&server, &problems)).await?;
-        let told = format!(
-            "chunk {} of {of} imported: {} predictions{}",
-            chunk.number,
-            chunk.lines,
-            match refused {
-                0 => String::new(),
-                _ => format!(", {refused} of them refused"),
-            }
-        );
-        tracing::info!(job_id = %self.job.id, import = row.name, refused, "{told}");
-        let finished = ImportRow {
-            state: ImportState::Finished,
-            refused: Some(refused),
-            note: first,
-            ..row.clone()
-        };
-        self.record(finished, Some(told)).await?;
-        Ok(Next::Now)
-    }
 }
 
 impl Failure {
@@ -238,18 +168,4 @@ impl Failure {
             other => other,
         }
     }
-}
-
-/// 1 s, growing with the time that the import has taken, up to 10 s.
-fn until_next_look(row: &ImportRow) -> Duration {
-    let passed = row.posted_at.map(|at| Timestamp::now().duration_since(at));
-    let passed = passed.and_then(|passed| Duration::try_from(passed).ok());
-    (passed.unwrap_or_default() / 4).clamp(FIRST_LOOK, LAST_LOOK)
-}
-
-fn failed((chunk, of): (&Chunk, usize), row: &ImportRow) -> String {
-    format!(
-        "trained, but Labelbox could not import chunk {} of {of} of its predictions ({}): try `trainhook jobs retry-upload`",
-        chunk.number, row.name
-    )
 }

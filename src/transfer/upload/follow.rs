@@ -1,0 +1,116 @@
+//! A chunk that Labelbox has, followed until its import has ended.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Next, Upload, failure::Failure, memory::Missing, on_disk};
+use crate::{
+    job::ImportState,
+    labelbox::ImportPhase,
+    predictions::{Chunk, Problem},
+    store::ImportRow,
+};
+
+/// An import is looked at this soon after it was sent; then ever more seldom.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// An import is looked at this often at least (labelbox 7.17.0 does so always).
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// An import that Labelbox has taken and does not know is asked for so often.
+const FORGOTTEN: u32 = 9;
+
+impl Upload<'_> {
+    /// Looks how far an import is.
+    pub(super) async fn follow(
+        &self,
+        part: (&Chunk, usize),
+        row: &ImportRow,
+    ) -> Result<Next, Failure> {
+        let labelbox = self.labelbox()?;
+        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
+        let found = found.map_err(|error| Failure::of_labelbox(&error))?;
+        let Some(import) = found else {
+            return Err(self.forgotten(row));
+        };
+        let memory = &self.transfer.uploads.memory;
+        memory.find(self.job.id, row.chunk, Missing::Import);
+        match import.state {
+            ImportPhase::Running => Ok(Next::In(until_next_look(row))),
+            ImportPhase::Failed => self.note_failure(part, row).await,
+            ImportPhase::Finished => {
+                let problems = self.results(part.0, &import).await?;
+                self.finished(part, row, problems).await
+            }
+        }
+    }
+
+    /// An import that was there may be there again, for a while.
+    fn forgotten(&self, row: &ImportRow) -> Failure {
+        let what = format!("Labelbox does not know the import {} any longer", row.name);
+        let memory = &self.transfer.uploads.memory;
+        match memory.miss(self.job.id, row.chunk, Missing::Import) < FORGOTTEN {
+            true => Failure::later(what),
+            false => Failure::Final(format!("trained, but {what}")),
+        }
+    }
+
+    async fn note_failure(
+        &self,
+        (chunk, of): (&Chunk, usize),
+        row: &ImportRow,
+    ) -> Result<Next, Failure> {
+        let failed = ImportRow {
+            state: ImportState::Failed,
+            ..row.clone()
+        };
+        let told = format!("chunk {} of {of} could not be imported", chunk.number);
+        self.record(failed, Some(told)).await?;
+        Ok(Next::Now)
+    }
+
+    async fn finished(
+        &self,
+        (chunk, of): (&Chunk, usize),
+        row: &ImportRow,
+        problems: Vec<Problem>,
+    ) -> Result<Next, Failure> {
+        let refused = problems.len() as u64;
+        let first = problems.first().map(Problem::describe);
+        let (noted, server) = (chunk.clone(), self.dir.server());
+        on_disk(move || noted.note_refused(&server, &problems)).await?;
+        let told = format!(
+            "chunk {} of {of} imported: {} predictions{}",
+            chunk.number,
+            chunk.lines,
+            match refused {
+                0 => String::new(),
+                _ => format!(", {refused} of them refused"),
+            }
+        );
+        tracing::info!(job_id = %self.job.id, import = row.name, refused, "{told}");
+        let finished = ImportRow {
+            state: ImportState::Finished,
+            refused: Some(refused),
+            note: first,
+            ..row.clone()
+        };
+        self.record(finished, Some(told)).await?;
+        Ok(Next::Now)
+    }
+}
+
+/// 1 s, growing with the time that the import has taken, up to 10 s.
+fn until_next_look(row: &ImportRow) -> Duration {
+    let passed = row.posted_at.map(|at| Timestamp::now().duration_since(at));
+    let passed = passed.and_then(|passed| Duration::try_from(passed).ok());
+    (passed.unwrap_or_default() / 4).clamp(FIRST_LOOK, LAST_LOOK)
+}
+
+pub(super) fn failed((chunk, of): (&Chunk, usize), row: &ImportRow) -> String {
+    format!(
+        "trained, but Labelbox could not import chunk {} of {of} of its predictions ({}): try `trainhook jobs retry-upload`",
+        chunk.number, row.name
+    )
+}
