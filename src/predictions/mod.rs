@@ -14,6 +14,7 @@ mod line;
 mod lines;
 mod metric;
 mod problem;
+mod reasons;
 mod rejected;
 mod resend;
 mod shape;
@@ -24,6 +25,7 @@ pub use freeze::{Draft, FreezeError, Sources, freeze};
 pub use frozen::{Chunk, Frozen, Origin};
 pub use line::Rejection;
 pub use problem::{By, Problem};
+pub use reasons::Reasons;
 pub use rejected::RejectedFile;
 pub use resend::{Fate, resend};
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Next, Upload, failure::Failure, memory::Missing, on_disk};
+use super::{Next, Upload, failure::Failure, memory::Missing, on_disk, outcome::REASONS};
 use crate::{
     job::ImportState,
-    labelbox::ImportPhase,
+    labelbox::{Import, ImportPhase},
     predictions::{Chunk, Problem},
     store::ImportRow,
 };
@@ -38,7 +38,7 @@ impl Upload<'_> {
         memory.find(self.job.id, row.chunk, Missing::Import);
         match import.state {
             ImportPhase::Running => Ok(Next::In(until_next_look(row))),
-            ImportPhase::Failed => self.note_failure(part, row).await,
+            ImportPhase::Failed => self.note_failure(part, row, &import).await,
             ImportPhase::Finished => {
                 let problems = self.results(part.0, &import).await?;
                 self.finished(part, row, problems).await
@@ -60,12 +60,18 @@ impl Upload<'_> {
         &self,
         (chunk, of): (&Chunk, usize),
         row: &ImportRow,
+        import: &Import,
     ) -> Result<Next, Failure> {
+        let reasons = self.reasons(chunk, import).await?;
+        let reasons: Vec<String> = reasons.iter().map(Problem::describe).collect();
+        let note = (!reasons.is_empty()).then(|| reasons[..reasons.len().min(REASONS)].join("; "));
+        let told = format!("chunk {} of {of} could not be imported", chunk.number);
+        tracing::warn!(job_id = %self.job.id, import = row.name, reasons = note, "{told}");
         let failed = ImportRow {
             state: ImportState::Failed,
+            note,
             ..row.clone()
         };
-        let told = format!("chunk {} of {of} could not be imported", chunk.number);
         self.record(failed, Some(told)).await?;
         Ok(Next::Now)
     }
@@ -108,9 +114,20 @@ fn until_next_look(row: &ImportRow) -> Duration {
     (passed.unwrap_or_default() / 4).clamp(FIRST_LOOK, LAST_LOOK)
 }
 
+/// The end of a job whose import failed, in words that begin with what Labelbox says.
 pub(super) fn failed((chunk, of): (&Chunk, usize), row: &ImportRow) -> String {
-    format!(
-        "trained, but Labelbox could not import chunk {} of {of} of its predictions ({}): try `trainhook jobs retry-upload`",
-        chunk.number, row.name
-    )
+    let what = format!(
+        "trained, but Labelbox could not import chunk {} of {of} of its predictions",
+        chunk.number
+    );
+    match &row.note {
+        Some(reasons) => format!(
+            "{what}: {reasons}; once that is mended, `trainhook jobs retry-upload` sends it again ({})",
+            row.name
+        ),
+        None => format!(
+            "{what}, and does not say why: try `trainhook jobs retry-upload` ({})",
+            row.name
+        ),
+    }
 }

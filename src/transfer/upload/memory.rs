@@ -15,6 +15,8 @@ pub(super) enum Missing {
     Import,
     /// The file that says what became of an import's lines.
     StatusFile,
+    /// The file that says why an import failed.
+    ErrorFile,
 }
 
 /// Of each upload, since when it is known, and what was missed. Each thing of each chunk is counted by itself: whatever

@@ -8,6 +8,7 @@ mod follow;
 mod freeze;
 mod memory;
 mod outcome;
+mod reasons;
 mod results;
 mod send;
 mod stoppable;

@@ -14,7 +14,7 @@ use crate::{
 const LISTED: &str = "server/predictions.rejected.ndjson";
 
 /// Reasons that a sentence names.
-const REASONS: usize = 3;
+pub(super) const REASONS: usize = 3;
 
 /// Everything was sent: whether that is good enough.
 pub(super) fn judge(

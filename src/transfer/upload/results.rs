@@ -33,7 +33,7 @@ impl Upload<'_> {
         let Some(url) = &import.status_file_url else {
             return Err(self.no_results(chunk, "it names no file of results"));
         };
-        match self.fetch(url, &mut results).await {
+        match self.fetch(url, |line| results.take(line)).await {
             Ok(()) => {
                 let memory = &self.transfer.uploads.memory;
                 memory.find(self.job.id, chunk.number, Missing::StatusFile);
@@ -59,12 +59,17 @@ impl Upload<'_> {
     }
 
     /// Counts that an address did not lead to a file; false once that was so often enough.
-    fn may_be_missing(&self, chunk: &Chunk, file: Missing) -> bool {
+    pub(super) fn may_be_missing(&self, chunk: &Chunk, file: Missing) -> bool {
         let memory = &self.transfer.uploads.memory;
         memory.miss(self.job.id, chunk.number, file) < ADDRESSES
     }
 
-    async fn fetch(&self, url: &str, results: &mut Results) -> Result<(), DownloadError> {
+    /// Fetches a file of Labelbox's, line by line.
+    pub(super) async fn fetch(
+        &self,
+        url: &str,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), DownloadError> {
         let files = self.transfer.files()?;
         let source = Source {
             url,
@@ -82,14 +87,14 @@ impl Upload<'_> {
                 .rposition(|byte| *byte == b'\n')
                 .map_or(0, |at| at + 1);
             for line in rest[..whole].split(|byte| *byte == b'\n') {
-                results.take(line);
+                take(line);
             }
             rest.drain(..whole);
             if rest.len() > LINE_LIMIT {
                 return Err(DownloadError::Refused("a line of it has no end".to_owned()));
             }
         }
-        results.take(&rest);
+        take(&rest);
         Ok(())
     }
 }
@@ -162,12 +167,12 @@ impl Results {
     }
 }
 
-fn read_uuid(status: &LineStatus) -> Option<Uuid> {
+pub(super) fn read_uuid(status: &LineStatus) -> Option<Uuid> {
     let uuid = status.uuid.as_deref()?;
     Uuid::try_parse(uuid).ok()
 }
 
-fn problem(line: Option<u32>, reason: String, uuid: Option<Uuid>) -> Problem {
+pub(super) fn problem(line: Option<u32>, reason: String, uuid: Option<Uuid>) -> Problem {
     Problem {
         uuid,
         ..Problem::of(line, By::Labelbox, reason)
