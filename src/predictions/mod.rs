@@ -26,7 +26,7 @@ pub use frozen::{Chunk, Frozen, Origin};
 pub use line::Rejection;
 pub use problem::{By, Problem};
 pub use reasons::Reasons;
-pub use rejected::RejectedFile;
+pub use rejected::{MOST_LISTED, RejectedFile};
 pub use resend::{Fate, resend};
 
 /// A longer line is rejected, in bytes.

@@ -13,7 +13,7 @@ use crate::job_dir::files;
 const NAME: &str = "predictions.rejected.ndjson";
 
 /// Rejected lines that are listed; more are counted only.
-pub(super) const MOST_LISTED: u64 = 100_000;
+pub const MOST_LISTED: u64 = 100_000;
 
 /// The list of what was not taken, as it is written.
 #[derive(Debug)]
