@@ -38,6 +38,9 @@ impl Upload<'_> {
         memory.find(self.job.id, row.chunk, Missing::Import);
         match import.state {
             ImportPhase::Running => Ok(Next::In(until_next_look(row))),
+            ImportPhase::Failed if row.name != self.name(row.chunk) => {
+                self.send_as_own(part, row).await
+            }
             ImportPhase::Failed => self.note_failure(part, row, &import).await,
             ImportPhase::Finished => {
                 let problems = self.results(part.0, &import).await?;
@@ -54,6 +57,27 @@ impl Upload<'_> {
             true => Failure::later(what),
             false => Failure::Final(format!("trained, but {what}")),
         }
+    }
+
+    /// What an earlier job has sent, and Labelbox could not import, is not this job's failure: it sends the same under a
+    /// name of its own.
+    async fn send_as_own(
+        &self,
+        (chunk, of): (&Chunk, usize),
+        row: &ImportRow,
+    ) -> Result<Next, Failure> {
+        let own = ImportRow {
+            name: self.name(row.chunk),
+            state: ImportState::Frozen,
+            posted_at: None,
+            ..row.clone()
+        };
+        let told = format!(
+            "chunk {} of {of} could not be imported as {}, and is sent once more",
+            chunk.number, row.name
+        );
+        self.record(own, Some(told)).await?;
+        Ok(Next::Now)
     }
 
     async fn note_failure(
