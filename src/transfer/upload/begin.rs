@@ -1,7 +1,5 @@
 //! The beginning of a job that only uploads: what an earlier job owes Labelbox becomes its own.
 
-use std::io;
-
 use super::{
     Transfer, Upload,
     failure::{self, Failure},
@@ -121,16 +119,7 @@ impl Upload<'_> {
         let from = JobDir::new(&self.transfer.context.jobs_dir, earlier.id).server();
         let (server, most_lines) = (self.dir.server(), self.job.entry.import_lines);
         let frozen = frozen.clone();
-        let resent = move || match resend((&from, &frozen), &fates, (&server, most_lines)) {
-            // What was changed on disk will not change back.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
-            other => other.map(Ok),
-        };
-        on_disk(resent).await?.map_err(|why| {
-            Failure::Final(format!(
-                "what was frozen of the predictions cannot be used: {why}"
-            ))
-        })
+        on_disk(move || resend((&from, &frozen), &fates, (&server, most_lines))).await
     }
 
     /// What a training left that broke off, or says itself that it failed, is no result of it.

@@ -28,10 +28,7 @@ impl Upload<'_> {
         part: (&Chunk, usize),
         row: &ImportRow,
     ) -> Result<Next, Failure> {
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        let found = found.map_err(|error| Failure::of_labelbox(&error))?;
-        let Some(import) = found else {
+        let Some(import) = self.look_up(row).await? else {
             return Err(self.forgotten(row));
         };
         let memory = &self.transfer.uploads.memory;

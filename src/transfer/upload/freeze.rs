@@ -149,6 +149,11 @@ impl Order {
         let index = self.trained.server().join("rows.index");
         let rows = match RowIndex::open(&index) {
             Ok(rows) => rows,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let why = "its predictions cannot be held against the exported rows, which are no longer in the job's \
+                           folder: train again with `trainhook jobs retry`";
+                return Ok(Found::Useless(why.to_owned()));
+            }
             Err(error) => {
                 let why = "its predictions cannot be held against the exported rows";
                 return Ok(Found::Useless(format!("{why}: {error}")));

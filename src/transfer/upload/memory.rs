@@ -11,6 +11,8 @@ use crate::{job::JobId, transfer::lock};
 /// What Labelbox should have, and did not give when it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Missing {
+    /// An answer that says whether there is an import.
+    Answer,
     /// An import that it has taken.
     Import,
     /// The file that says what became of an import's lines.

@@ -94,7 +94,10 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
             Err(Failure::Final(message)) => Next::Over(vec![failure::change(message)]),
         };
         let delay = match next {
-            Next::Over(changes) => return end(transfer, &job, changes).await,
+            Next::Over(changes) => {
+                upload.list_so_far().await;
+                return end(transfer, &job, changes).await;
+            }
             Next::Busy => return wait_for_place(transfer, job).await,
             Next::In(delay) => Some(delay),
             Next::Now => None,
@@ -146,8 +149,8 @@ async fn end(transfer: &Transfer, job: &Job, changes: Vec<Change>) -> Result<(),
         // What failed may be sent once more; what has arrived takes room for nothing.
         let folder = Frozen::folder(&JobDir::new(&transfer.context.jobs_dir, job.id).server());
         let removed = on_disk(move || std::fs::remove_dir_all(folder)).await;
-        if let Err(Failure::Later(later)) = removed {
-            tracing::debug!(job_id = %job.id, "frozen predictions stay: {}", later.reason);
+        if let Err(failure) = removed {
+            tracing::debug!(job_id = %job.id, "frozen predictions stay: {failure}");
         }
     }
     Ok(())
@@ -174,6 +177,7 @@ impl Upload<'_> {
         match rows.iter().find(|row| row.state != ImportState::Finished) {
             Some(row) => self.advance(&frozen, row).await,
             None => {
+                // Before a job counts as over, so that a crash between the two loses nothing.
                 self.list_refused(&frozen, &rows).await?;
                 outcome::judge(self.job, &frozen, &rows).map(Next::Over)
             }
@@ -219,6 +223,26 @@ impl Upload<'_> {
         Ok(())
     }
 
+    /// Also of an upload that did not come to its end people read what was refused.
+    async fn list_so_far(&self) {
+        let listed = async {
+            let server = self.dir.server();
+            let frozen = on_disk(move || Frozen::open(&server)).await?;
+            let rows = self.transfer.context.store.imports(self.job).await?;
+            let is_finished = |row: &ImportRow| row.state == ImportState::Finished;
+            match frozen {
+                Some(frozen) if !rows.iter().all(is_finished) => {
+                    self.list_refused(&frozen, &rows).await
+                }
+                _ => Ok(()),
+            }
+        };
+        if let Err(failure) = listed.await {
+            let failure: Failure = failure;
+            tracing::warn!(job_id = %self.job.id, "what Labelbox refused is not listed: {failure}");
+        }
+    }
+
     /// What Labelbox did not take joins what was not sent, in the one list that people read.
     async fn list_refused(&self, frozen: &Frozen, rows: &[ImportRow]) -> Result<(), Failure> {
         if rows.iter().all(|row| row.refused.unwrap_or_default() == 0) {
@@ -247,16 +271,16 @@ impl Upload<'_> {
     }
 }
 
-/// Does what may block; what fails now may work later.
+/// Does what may block. What fails now may work later, but what was changed on disk will not change back.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     let done = done.unwrap_or_else(|error| Err(io::Error::other(error)));
-    done.map_err(|error| {
-        Failure::Later(Later {
-            reason: format!("the job directory: {error}"),
-            least: None,
-        })
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::Final(format!(
+            "trained, but what was frozen of its predictions cannot be used: {error}"
+        )),
+        _ => Failure::later(format!("the job directory: {error}")),
     })
 }

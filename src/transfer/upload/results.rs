@@ -34,6 +34,9 @@ impl Upload<'_> {
             return Err(self.no_results(chunk, "it names no file of results"));
         };
         match self.fetch(url, |line| results.take(line)).await {
+            Ok(()) if results.is_silent() => {
+                Err(self.no_results(chunk, "no line of it is a result"))
+            }
             Ok(()) => {
                 let memory = &self.transfer.uploads.memory;
                 memory.find(self.job.id, chunk.number, Missing::StatusFile);
@@ -101,6 +104,8 @@ impl Upload<'_> {
 
 /// What was read so far, by the lines of the chunk.
 struct Results {
+    /// So many lines say something.
+    read: u64,
     by_uuid: HashMap<Uuid, usize>,
     /// For each line, whether it was taken, or why not.
     lines: Vec<Option<Result<(), String>>>,
@@ -117,6 +122,7 @@ impl Results {
             .filter_map(|(at, origin)| Some((origin.uuid?, at)))
             .collect();
         Self {
+            read: 0,
             most_others: origins.len() - by_uuid.len(),
             by_uuid,
             lines: vec![None; origins.len()],
@@ -129,6 +135,7 @@ impl Results {
         let Ok(status) = LineStatus::read(line) else {
             return;
         };
+        self.read += 1;
         let uuid = read_uuid(&status);
         let reason = match status.reason.is_empty() {
             true => "refused by Labelbox without a reason".to_owned(),
@@ -146,6 +153,11 @@ impl Results {
             }
             None => {}
         }
+    }
+
+    /// Nothing was said where something must be: what came is no file of results, whatever else it may be.
+    fn is_silent(&self) -> bool {
+        self.read == 0 && !self.by_uuid.is_empty()
     }
 
     /// What was not taken. A prediction of which nothing is said was not; of metrics nothing may be said.

@@ -1,16 +1,19 @@
 //! One chunk, one step: looked up, sent.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{BUSY_WAIT, Next, Upload, failure::Failure, follow::failed, on_disk};
+use super::{BUSY_WAIT, Next, Upload, failure::Failure, follow::failed, memory::Missing, on_disk};
 use crate::{
     job::ImportState,
-    labelbox::{ImportLines, Labelbox},
+    labelbox::{Import, ImportLines, Labelbox},
     predictions::{Chunk, Frozen},
     store::ImportRow,
 };
+
+/// A look that Labelbox refuses this often in a row ends the upload.
+const REFUSALS: u32 = 3;
 
 impl Upload<'_> {
     /// Takes a chunk one step further.
@@ -32,11 +35,31 @@ impl Upload<'_> {
         }
     }
 
-    pub(super) fn labelbox(&self) -> Result<Labelbox, Failure> {
+    fn labelbox(&self) -> Result<Labelbox, Failure> {
         let labelboxes = self.transfer.context.labelboxes.get();
         let workspace = &self.job.workspace;
         let labelbox = labelboxes.get(workspace).map(Labelbox::in_bulk);
         labelbox.ok_or_else(|| Failure::later(format!("workspace {workspace} is not configured")))
+    }
+
+    /// An import, as Labelbox knows it. One odd refusal of a look is no reason to give up what Labelbox may have.
+    pub(super) async fn look_up(&self, row: &ImportRow) -> Result<Option<Import>, Failure> {
+        let labelbox = self.labelbox()?;
+        let memory = &self.transfer.uploads.memory;
+        match labelbox.import(&self.job.model_run_id, &row.name).await {
+            Ok(found) => {
+                memory.find(self.job.id, row.chunk, Missing::Answer);
+                Ok(found)
+            }
+            Err(error) => Err(match Failure::of_labelbox(&error) {
+                Failure::Final(reason)
+                    if memory.miss(self.job.id, row.chunk, Missing::Answer) < REFUSALS =>
+                {
+                    Failure::later(reason)
+                }
+                failure => failure,
+            }),
+        }
     }
 
     pub(super) async fn record(&self, row: ImportRow, told: Option<String>) -> Result<(), Failure> {
@@ -50,23 +73,14 @@ impl Upload<'_> {
     /// Sends a chunk that was never sent. It is looked for all the same: a store that was put back from a backup may
     /// have forgotten.
     async fn send(&self, (chunk, of): (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        if found
-            .map_err(|error| Failure::of_labelbox(&error))?
-            .is_some()
-        {
+        if self.look_up(row).await?.is_some() {
             return self.posted(row).await;
         }
-        self.post((chunk, of), row, &labelbox).await
+        self.post((chunk, of), row).await
     }
 
-    async fn post(
-        &self,
-        (chunk, of): (&Chunk, usize),
-        row: &ImportRow,
-        labelbox: &Labelbox,
-    ) -> Result<Next, Failure> {
+    async fn post(&self, (chunk, of): (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
+        let labelbox = self.labelbox()?;
         let Ok(_place) = self.transfer.uploads.posts.try_acquire() else {
             return Ok(Next::In(BUSY_WAIT));
         };
@@ -103,19 +117,9 @@ impl Upload<'_> {
     }
 
     async fn open(&self, chunk: &Chunk) -> Result<ImportLines, Failure> {
-        let (chunk, server) = (chunk.clone(), self.dir.server());
-        let bytes = chunk.bytes;
-        let file = on_disk(move || match chunk.open(&server) {
-            // What was changed on disk will not change back.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
-            other => other.map(Ok),
-        });
-        match file.await? {
-            Ok(file) => Ok(ImportLines::of_file(file, bytes)),
-            Err(why) => Err(Failure::Final(format!(
-                "trained, but what was frozen of its predictions cannot be used: {why}"
-            ))),
-        }
+        let (frozen, server) = (chunk.clone(), self.dir.server());
+        let file = on_disk(move || frozen.open(&server)).await?;
+        Ok(ImportLines::of_file(file, chunk.bytes))
     }
 
     async fn posted(&self, row: &ImportRow) -> Result<Next, Failure> {
@@ -130,12 +134,7 @@ impl Upload<'_> {
 
     /// A chunk that may have been sent: only when Labelbox has not known it for long enough, it is sent again.
     async fn look_for(&self, part: (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        if found
-            .map_err(|error| Failure::of_labelbox(&error))?
-            .is_some()
-        {
+        if self.look_up(row).await?.is_some() {
             return self.posted(row).await;
         }
         let patience = self.transfer.context.config.get().reporting.read_back_after;
@@ -154,7 +153,7 @@ impl Upload<'_> {
             }
         };
         if waited >= patience {
-            return self.post(part, row, &labelbox).await;
+            return self.post(part, row).await;
         }
         Ok(Next::In((patience - waited).min(patience / 10)))
     }

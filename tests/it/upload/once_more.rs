@@ -127,3 +127,68 @@ async fn of_retries_at_the_same_moment_one_begins() {
     }
     assert_eq!(sizes(&stack.imported(&run)).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_labelbox_refused_is_not_taken_for_sent_once_nobody_knows_it() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    let every = FaultKind::RefusesEvery { lines: 2 };
+    stack.emulator.add_fault(Fault::once(POST, every));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let gone = stack.server_dir(&id).join("upload/c1.refused.ndjson");
+    std::fs::remove_file(gone).expect("it is there");
+    let retried = stack.retry_upload(&id);
+    stack.ended(&retried).await;
+    assert_eq!(
+        stack.job(&retried)["job"]["message"],
+        "trained, but what was frozen of its predictions cannot be used: upload/c1.refused.ndjson is gone"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_was_changed_ends_the_job_instead_of_holding_it_up() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let manifest = stack.server_dir(&id).join("upload/frozen.json");
+    std::fs::write(manifest, "{").expect("writable");
+    let retried = stack.retry_upload(&id);
+    stack.ended(&retried).await;
+    let message = stack.job(&retried)["job"]["message"].clone();
+    let message = message.as_str().expect("a reason");
+    let wanted =
+        "trained, but what was frozen of its predictions cannot be used: upload/frozen.json: ";
+    assert!(message.starts_with(wanted), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_job_whose_files_were_removed_nothing_is_uploaded() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    for (removed, wanted) in [
+        (
+            "upload/c1.ndjson",
+            "trained, but what was frozen of its predictions cannot be used: upload/c1.ndjson is gone",
+        ),
+        (
+            "",
+            "its predictions cannot be held against the exported rows, which are no longer in the job's folder: train \
+             again with `trainhook jobs retry`",
+        ),
+    ] {
+        stack.emulator.add_fault(Fault::once(POST, fails()));
+        let (run, id) = stack.click_run().await;
+        stack.failed(&run).await;
+        let path = stack.server_dir(&id).join(removed);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).expect("it is there"),
+            false => std::fs::remove_file(path).expect("it is there"),
+        }
+        let retried = stack.retry_upload(&id);
+        stack.ended(&retried).await;
+        assert_eq!(stack.job(&retried)["job"]["message"], wanted);
+    }
+}

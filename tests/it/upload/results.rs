@@ -138,6 +138,52 @@ async fn one_address_that_does_not_hold_after_other_trouble_ends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_of_results_refuses_no_prediction() {
+    let stack = start("").await;
+    stack.leave(&lines(0..3));
+    stack.emulator.add_fault(Fault::once(RESULTS, page()));
+    let (run, _) = stack.click_run().await;
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 3);
+
+    stack.emulator.add_fault(Fault::times(RESULTS, 100, page()));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with(
+            "trained, but nobody knows which of its predictions Labelbox took: the results of an import cannot be read: \
+             no line of it is a result"
+        ),
+        "{reason}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_labelbox_refused_is_listed_also_if_a_later_import_fails() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    let every = FaultKind::RefusesEvery { lines: 2 };
+    stack.emulator.add_fault(Fault::once(POST, every));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, fails("no luck")));
+    let (run, id) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(reason.contains("chunk 2 of 3"), "{reason}");
+    let listed = stack.rejected(&id);
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0]["line"], &listed[0]["by"]),
+        (&json!(2), &json!("labelbox"))
+    );
+    let shown = stack.trainhook(&["jobs", "show", &id]);
+    assert!(
+        shown.contains("-c2  2 × no luck (line 3 is the first)"),
+        "{shown}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_labelbox_forgets_for_a_moment_is_asked_for_again() {
     let stack = start("").await;
     stack.leave(&[line(0)]);
@@ -159,4 +205,32 @@ async fn an_import_that_labelbox_forgets_for_a_moment_is_asked_for_again() {
     let (run, _) = stack.click_run().await;
     stack.told(&run, "COMPLETE").await;
     assert_whole(&stack.imported(&run), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refusal_of_a_look_gives_up_no_import() {
+    let stack = start("").await;
+    stack.leave(&[line(0)]);
+    let refused = || FaultKind::GraphqlError {
+        code: "OPERATION_NOT_ALLOWED".to_owned(),
+        message: "not now".to_owned(),
+        exception_status: None,
+    };
+    // One before the import is sent, one after it.
+    let looks = [refused(), FaultKind::Delay { milliseconds: 0 }, refused()];
+    for kind in looks {
+        stack.emulator.add_fault(Fault::once(LOOK, kind));
+    }
+    let (run, _) = stack.click_run().await;
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 1);
+
+    stack.emulator.add_fault(Fault::times(LOOK, 100, refused()));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(
+        reason.starts_with("trained, but its predictions were refused: ")
+            && reason.contains("not now"),
+        "{reason}"
+    );
 }
