@@ -12,7 +12,8 @@ pub const HOLD_LIMIT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// The root field, the operation's name or the path of the calls it is for; every GraphQL call if none.
+    /// The root field, the operation's name or the path of the calls it is for; every GraphQL call if none. For files
+    /// also `/files`, their folder such as `/files/imports`, or `/files/imports/errors` and `/files/imports/statuses`.
     #[serde(default)]
     pub operation: Option<String>,
     /// How many calls it spoils before it is gone. Default 1.
@@ -70,9 +71,11 @@ pub enum FaultKind {
         /// So many bytes.
         bytes: usize,
     },
+    /// The address of a file does not hold any longer: it answers 403, until another one is asked for.
+    AddressExpires,
     /// The export task or import that the call begins fails as a whole.
     Fails {
-        /// What the task tells of it.
+        /// What the task, or each line of the import's files, tells of it. An import without a message has no files.
         message: String,
     },
     /// The export task or import that the call begins takes this long.

@@ -53,6 +53,9 @@ async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -
     let (is_mask, has_key) = (path.starts_with("/masks/"), has_key(headers, shared));
     let (fault, found) = shared.change(|world| {
         let fault = world.faults.take(&names(path));
+        if fault == Some(FaultKind::AddressExpires) {
+            world.signer.end(query);
+        }
         let found = match is_mask {
             true if !has_key => Err(StatusCode::UNAUTHORIZED),
             false if !world.signer.allows(path, query, now) => Err(StatusCode::FORBIDDEN),
@@ -69,7 +72,7 @@ async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -
         Err(status) => refuse(*status, "the address is wrong, or does not hold any longer"),
     };
     match fault {
-        None => give(),
+        None | Some(FaultKind::AddressExpires) => give(),
         Some(FaultKind::Delay { milliseconds } | FaultKind::AnswerLate { milliseconds }) => {
             sleep(hold(milliseconds)).await;
             give()
@@ -91,16 +94,21 @@ async fn answer(shared: &Shared, path: &str, headers: &HeaderMap, query: &str) -
     }
 }
 
-/// What a fault may call this file: its path, its folder, or all of them.
-fn names(path: &str) -> [&str; 3] {
+/// What a fault may call this file: its path, its kind, its folder, or all of them.
+fn names(path: &str) -> [&str; 4] {
     if path.starts_with("/masks/") {
-        return [path, "/masks", "/masks"];
+        return [path, "/masks", "/masks", "/masks"];
     }
+    let kind = match path.strip_prefix("/files/imports/") {
+        Some(rest) if rest.ends_with("/errors") => "/files/imports/errors",
+        Some(rest) if rest.ends_with("/statuses") => "/files/imports/statuses",
+        _ => path,
+    };
     let folder = path
         .match_indices('/')
         .nth(2)
         .map_or(path, |(end, _)| &path[..end]);
-    [path, folder, "/files"]
+    [path, kind, folder, "/files"]
 }
 
 fn serve(file: &StoredFile, path: &str, headers: &HeaderMap) -> Response {

@@ -93,7 +93,9 @@ impl Exchange {
                 self.carry_out(shared);
                 closed()
             }
-            Some(FaultKind::DropBefore | FaultKind::TruncateBody { .. }) => closed(),
+            Some(
+                FaultKind::DropBefore | FaultKind::TruncateBody { .. } | FaultKind::AddressExpires,
+            ) => closed(),
             Some(
                 wish @ (FaultKind::Fails { .. }
                 | FaultKind::Takes { .. }
@@ -224,7 +226,7 @@ impl World {
     fn wish_import(&mut self, wish: FaultKind) {
         let next = &mut self.next_import;
         match wish {
-            FaultKind::Fails { .. } => next.fails = true,
+            FaultKind::Fails { message } => next.failure = Some(message),
             FaultKind::Takes { milliseconds } => next.takes = Some(hold(milliseconds)),
             FaultKind::RefusesEvery { lines } => next.refuses_every = Some(lines),
             _ => {}

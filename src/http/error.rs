@@ -75,6 +75,11 @@ pub enum ApiError {
     /// The job has not ended, so this cannot be done to it.
     #[error("job {0} has not ended yet: wait for it, or cancel it first")]
     StillLive(JobId),
+    /// The same was asked for at the same moment; the job that it began, which has ended by now.
+    #[error(
+        "job {0} was begun at the same moment and has ended already: look at it, then try again"
+    )]
+    Overtaken(JobId),
     /// The signature is missing, malformed or wrong.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -139,6 +144,7 @@ impl ApiError {
             | Self::AlreadyEnded(_)
             | Self::AlreadyUploaded(_)
             | Self::StillLive(_)
+            | Self::Overtaken(_)
             | Self::Claimed => StatusCode::CONFLICT,
             Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -162,6 +168,7 @@ impl ApiError {
             Self::AlreadyEnded(_) => "already_ended",
             Self::AlreadyUploaded(_) => "already_uploaded",
             Self::StillLive(_) => "still_live",
+            Self::Overtaken(_) => "overtaken",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::Signature(SignatureError::Missing) => "signature_missing",
             Self::Signature(SignatureError::Malformed) => "signature_malformed",

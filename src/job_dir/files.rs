@@ -163,14 +163,14 @@ pub fn read_untrusted(dir: &Path, name: &str, limit: u64) -> io::Result<Option<V
 /// Reads an untrusted JSON file of at most `limit` bytes. None if there is no such file.
 ///
 /// # Errors
-/// As [`read_untrusted`], and when it is not what was expected.
+/// As [`read_untrusted`], and [`io::ErrorKind::InvalidData`] when it is not what was expected.
 pub fn read_json<T: DeserializeOwned>(dir: &Path, name: &str, limit: u64) -> io::Result<Option<T>> {
     let Some(content) = read_untrusted(dir, name, limit)? else {
         return Ok(None);
     };
     serde_json::from_slice(&content)
         .map(Some)
-        .map_err(|error| io::Error::other(format!("{name}: {error}")))
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{name}: {error}")))
 }
 
 /// Opens a file below `dir` for reading and writing, and creates it and the folders before it if they are missing; no

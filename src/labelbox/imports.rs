@@ -41,6 +41,9 @@ const PIECE: usize = 64 * 1024;
 /// Slower lines than this one, in bytes a second, are not waited for.
 const SLOWEST_UPLOAD: u64 = 100_000;
 
+/// Characters of a reason that are kept.
+const REASON_LIMIT: usize = 500;
+
 /// An import, as Labelbox knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
@@ -50,6 +53,8 @@ pub struct Import {
     pub progress: Option<String>,
     /// Where it says what became of each line; for 24 hours, without a key.
     pub status_file_url: Option<String>,
+    /// Where it says the same of the lines that failed alone; perhaps also why it failed as a whole.
+    pub error_file_url: Option<String>,
 }
 
 /// Where an import stands.
@@ -145,6 +150,8 @@ struct RawImport {
     progress: Option<String>,
     #[serde(default)]
     status_file_url: Option<String>,
+    #[serde(default)]
+    error_file_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +160,7 @@ struct RawStatus {
     uuid: Option<String>,
     status: String,
     #[serde(default)]
-    errors: Vec<Value>,
+    errors: Value,
 }
 
 impl Labelbox {
@@ -228,6 +235,7 @@ impl From<RawImport> for Import {
             state,
             progress: raw.progress,
             status_file_url: raw.status_file_url,
+            error_file_url: raw.error_file_url,
         }
     }
 }
@@ -239,13 +247,40 @@ impl LineStatus {
     /// When it is none.
     pub fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: RawStatus = serde_json::from_slice(line)?;
-        let errors = raw.errors.iter().map(describe).collect::<Vec<_>>();
         Ok(Self {
             uuid: raw.uuid,
             taken: raw.status == "SUCCESS",
-            reason: errors.join("; "),
+            reason: describe_all(&raw.errors),
         })
     }
+
+    /// Reads a line of a file that tells why an import failed. How such a line looks is not documented: whatever names
+    /// an error will do, and a line that names none says nothing.
+    #[must_use]
+    pub fn read_error(line: &[u8]) -> Option<Self> {
+        if let Ok(status) = Self::read(line) {
+            return Some(status);
+        }
+        let value: Value = serde_json::from_slice(line).ok()?;
+        let places = [&value["errors"], &value["error"], &value["message"]];
+        let mut reasons = places.into_iter().map(describe_all);
+        Some(Self {
+            uuid: value["uuid"].as_str().map(str::to_owned),
+            taken: false,
+            reason: reasons.find(|reason| !reason.is_empty())?,
+        })
+    }
+}
+
+/// All errors of a line, in one sentence.
+fn describe_all(errors: &Value) -> String {
+    let errors = match errors {
+        Value::Null => &[][..],
+        Value::Array(errors) => errors.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let texts: Vec<String> = errors.iter().map(describe).collect();
+    shorten(&texts.join("; "))
 }
 
 /// `message` is for people, `name` for programs.
@@ -254,4 +289,11 @@ fn describe(error: &Value) -> String {
         .into_iter()
         .find_map(Value::as_str);
     text.map_or_else(|| error.to_string(), str::to_owned)
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(REASON_LIMIT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }

@@ -85,9 +85,14 @@ impl Frozen {
     /// Writes the manifest into a folder of frozen predictions, and makes all of the folder durable.
     ///
     /// # Errors
-    /// As the file system says.
+    /// As the file system says, and when there are so many chunks that it would not be read again.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self).map_err(io::Error::other)?;
+        if text.len() as u64 > MANIFEST_LIMIT {
+            let chunks = self.chunks.len();
+            let text = format!("{chunks} imports are too many: raise the model's import_lines");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         files::write_atomic(&folder.join("frozen.json"), &text)
     }
 
@@ -106,7 +111,8 @@ impl Chunk {
     pub fn open(&self, server: &Path) -> io::Result<fs::File> {
         let name = self.file("ndjson");
         let file = files::open_untrusted(server, &name)?;
-        let mut file = file.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
+        let gone = || io::Error::new(io::ErrorKind::InvalidData, format!("{name} is gone"));
+        let mut file = file.ok_or_else(gone)?;
         let (mut digest, mut piece) = (Sha256::new(), vec![0; 64 * 1024]);
         let mut bytes = 0;
         while bytes <= self.bytes {
@@ -169,7 +175,8 @@ impl Chunk {
         let lines = serde_json::Deserializer::from_reader(io::BufReader::new(file)).into_iter();
         let most = usize::try_from(self.lines).unwrap_or(usize::MAX);
         let problems: Result<Vec<Problem>, _> = lines.take(most).collect();
-        problems.map(Some).map_err(io::Error::other)
+        // A line that is none is InvalidData.
+        problems.map(Some).map_err(io::Error::from)
     }
 
     /// Notes what Labelbox did not take of it, durably.

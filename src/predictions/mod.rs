@@ -14,6 +14,7 @@ mod line;
 mod lines;
 mod metric;
 mod problem;
+mod reasons;
 mod rejected;
 mod resend;
 mod shape;
@@ -24,7 +25,8 @@ pub use freeze::{Draft, FreezeError, Sources, freeze};
 pub use frozen::{Chunk, Frozen, Origin};
 pub use line::Rejection;
 pub use problem::{By, Problem};
-pub use rejected::RejectedFile;
+pub use reasons::Reasons;
+pub use rejected::{MOST_LISTED, RejectedFile};
 pub use resend::{Fate, resend};
 
 /// A longer line is rejected, in bytes.

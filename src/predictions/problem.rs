@@ -72,20 +72,23 @@ impl Problem {
     /// `line 3: …`, or `30 × … (line 3 is the first)`.
     #[must_use]
     pub fn describe(&self) -> String {
-        match (self.line, self.read_back) {
-            (Some(line), _) if self.alike > 0 => {
-                let all = self.alike + 1;
-                format!("{all} × {} (line {line} is the first)", self.reason)
+        let reason = &self.reason;
+        match (self.alike, self.place()) {
+            (0, Some(place)) => format!("{place}: {reason}"),
+            (0, None) => reason.clone(),
+            (more, Some(place)) => format!("{} × {reason} ({place} is the first)", more + 1),
+            (more, None) => format!("{} × {reason}", more + 1),
+        }
+    }
+
+    /// Which line it is, unless nobody knows, or its reason says it.
+    fn place(&self) -> Option<String> {
+        match (self.line, self.read_back, self.by) {
+            (Some(line), ..) => Some(format!("line {line}")),
+            (None, Some(line), By::Labelbox) => {
+                Some(format!("prediction {line} of those that were read back"))
             }
-            (Some(line), _) => format!("line {line}: {}", self.reason),
-            // Where it comes from is said by its reason, or by that line of the file.
-            (None, Some(line)) if self.by == By::Labelbox => {
-                format!(
-                    "prediction {line} of those that were read back: {}",
-                    self.reason
-                )
-            }
-            _ => self.reason.clone(),
+            _ => None,
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{
     fs,
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use super::Problem;
+use super::{Problem, lines::Lines};
 use crate::job_dir::files;
 
 /// Its name in a job's `server` folder.
 const NAME: &str = "predictions.rejected.ndjson";
 
 /// Rejected lines that are listed; more are counted only.
-pub(super) const MOST_LISTED: u64 = 100_000;
+pub const MOST_LISTED: u64 = 100_000;
 
 /// The list of what was not taken, as it is written.
 #[derive(Debug)]
@@ -71,12 +71,18 @@ impl RejectedFile {
         let Some(file) = files::open_untrusted(server, NAME)? else {
             return Ok(());
         };
-        let lines = serde_json::Deserializer::from_reader(io::BufReader::new(file).take(1 << 30));
-        for problem in lines.into_iter::<Problem>() {
-            let problem = problem.map_err(io::Error::other)?;
-            if wanted(&problem) {
-                self.add(&problem)?;
+        let mut lines = Lines::of(io::BufReader::new(file));
+        let mut unread = 0_u64;
+        while let Some(line) = lines.next()? {
+            match serde_json::from_slice::<Problem>(line.text) {
+                Ok(problem) if wanted(&problem) => self.add(&problem)?,
+                Ok(_) => {}
+                Err(_) => unread += 1,
             }
+        }
+        if unread > 0 {
+            // Somebody has changed it: no reason to hold up what is sent.
+            tracing::warn!("{unread} lines of {NAME} are not understood, and left out");
         }
         Ok(())
     }

@@ -89,7 +89,10 @@ impl Resending<'_> {
     /// Adds the lines that Labelbox did not take of a chunk that it has looked at. Lines without a uuid are metrics,
     /// which it updates if they come again.
     fn add_refused(&mut self, chunk: &Chunk, chunks: &mut Chunks) -> io::Result<()> {
-        let problems = chunk.refused(self.from)?.unwrap_or_default();
+        let problems = chunk.refused(self.from)?.ok_or_else(|| {
+            let text = format!("upload/c{}.refused.ndjson is gone", chunk.number);
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
         let refused: HashSet<Uuid> = problems.iter().filter_map(|problem| problem.uuid).collect();
         let metrics_too = problems.iter().any(|problem| problem.uuid.is_none());
         let mut again = 0;

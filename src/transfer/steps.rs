@@ -71,11 +71,6 @@ impl Transfer {
         lock(&self.failures).remove(&job.id);
     }
 
-    /// How often in a row a step of the job was tried in vain.
-    pub(super) fn failures(&self, job: &Job) -> u32 {
-        lock(&self.failures).get(&job.id).copied().unwrap_or(0)
-    }
-
     /// Has the step tried again, later each time; people see why.
     pub(super) async fn try_again(&self, job: Job, later: Later) -> Result<(), StoreError> {
         let failures = {

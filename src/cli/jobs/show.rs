@@ -97,9 +97,9 @@ fn show_imports(answer: &Value) {
         let text = |key: &str| plain(import[key].as_str().unwrap_or_default());
         let number = |key: &str| import[key].as_u64().unwrap_or_default();
         let refused = import["refused"].as_u64().filter(|refused| *refused > 0);
-        let refused = refused.map_or_else(String::new, |refused| format!("  {refused} refused: "));
+        let refused = refused.map_or_else(String::new, |refused| format!("{refused} refused: "));
         let line = format!(
-            "  {:>3}  {:<9} {:>8} predictions  {}{refused}{}",
+            "  {:>3}  {:<9} {:>8} predictions  {}  {refused}{}",
             number("chunk"),
             text("state"),
             number("predictions"),

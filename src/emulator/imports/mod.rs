@@ -33,20 +33,21 @@ pub(super) struct Imports {
 /// What was wished for an import before there is one.
 #[derive(Debug, Default)]
 pub(super) struct NextImport {
-    /// It fails as a whole.
-    pub(super) fails: bool,
+    /// It fails as a whole, and this is what its files tell; if this is empty, it has none.
+    pub(super) failure: Option<String>,
     /// Every so many lines one is refused.
     pub(super) refuses_every: Option<u32>,
     /// It takes this long.
     pub(super) takes: Option<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Import {
     id: String,
     created_at: Timestamp,
     takes: Duration,
     failed: bool,
+    has_files: bool,
     lines: u64,
     refused: u64,
     statuses: Bytes,
@@ -75,16 +76,18 @@ pub(super) fn create(world: &mut World, asked: &Asked, now: Timestamp) -> Result
         ));
     }
     let dataset = run.dataset.clone();
-    let failed = next.fails || lines.is_none();
-    let lines = lines.filter(|_| !failed).unwrap_or_default();
-    let import = run
-        .imports
-        .take_in(dataset.as_deref(), &lines, next.refuses_every);
+    let failure = next.failure.or_else(|| lines.is_none().then(String::new));
+    let lines = lines.unwrap_or_default();
+    let import = match failure {
+        Some(message) => Import::failed(&lines, &message),
+        None => run
+            .imports
+            .take_in(dataset.as_deref(), &lines, next.refuses_every),
+    };
     let import = Import {
         id: format!("cl0import{}", &Uuid::new_v4().simple().to_string()[..16]),
         created_at: now,
         takes,
-        failed,
         ..import
     };
     run.imports.imports.insert(name.clone(), import);
@@ -107,7 +110,7 @@ fn show_import(world: &World, run_id: &str, name: &str, now: Timestamp) -> Resul
     let state = import.state(now);
     let file = |kind: &str| {
         let path = format!("/files/imports/{run_id}/{}/{kind}", import.id);
-        (state == "FINISHED").then(|| world.signer.address(&path, now))
+        (state != "RUNNING" && import.has_files).then(|| world.signer.address(&path, now))
     };
     let passed = now.duration_since(import.created_at).as_secs_f64();
     let percent = match state {
@@ -128,6 +131,28 @@ fn show_import(world: &World, run_id: &str, name: &str, now: Timestamp) -> Resul
 }
 
 impl Import {
+    /// One that takes none of these lines. That such imports have files, and what stands there, is a guess.
+    fn failed(lines: &[u8], message: &str) -> Self {
+        let mut errors = Vec::new();
+        let lines = lines.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+            let parsed: Value = serde_json::from_slice(line).unwrap_or_default();
+            let status = json!({
+                "uuid": parsed["uuid"], "dataRow": parsed["dataRow"], "status": "FAILURE",
+                "errors": [{ "name": "ImportError", "message": message }],
+            });
+            append(&mut errors, &status);
+        }
+        let errors = Bytes::from(errors);
+        Self {
+            failed: true,
+            has_files: !message.is_empty(),
+            statuses: errors.clone(),
+            errors,
+            ..Self::default()
+        }
+    }
+
     fn state(&self, now: Timestamp) -> &'static str {
         match now < self.created_at + self.takes {
             true => "RUNNING",
@@ -146,14 +171,8 @@ impl Imports {
         refuses_every: Option<u32>,
     ) -> Import {
         let mut import = Import {
-            id: String::new(),
-            created_at: Timestamp::UNIX_EPOCH,
-            takes: Duration::ZERO,
-            failed: false,
-            lines: 0,
-            refused: 0,
-            statuses: Bytes::new(),
-            errors: Bytes::new(),
+            has_files: true,
+            ..Import::default()
         };
         let (mut statuses, mut errors) = (Vec::new(), Vec::new());
         let lines = lines.split(|byte| *byte == b'\n');

@@ -12,7 +12,7 @@ use super::{Admin, jobs::checked_actor, view};
 use crate::{
     config::ModelEntry,
     http::{answer, error::ApiError},
-    job::JobKind,
+    job::{Job, JobKind},
     store::{Acceptance, NewJob},
 };
 
@@ -59,19 +59,30 @@ impl Admin {
     }
 
     pub(super) async fn accept(&self, new: NewJob) -> Result<Response, ApiError> {
-        let (job, duplicate) = match self.store.accept(new, Timestamp::now()).await? {
-            Acceptance::New(job) => (job, false),
-            Acceptance::Duplicate(job) => (job, true),
-            Acceptance::OtherModel(job) => {
-                return Err(ApiError::OtherModel {
-                    job_id: job.id,
-                    model_type: job.entry.title,
-                });
-            }
-            Acceptance::OverLimit(limit) => return Err(ApiError::TooMany(limit.to_string())),
-        };
+        let (job, duplicate) = self.begin_or_find(new).await?;
+        self.show_begun(&job, duplicate).await
+    }
+
+    /// The run's live job, and whether it was there already.
+    pub(super) async fn begin_or_find(&self, new: NewJob) -> Result<(Job, bool), ApiError> {
+        match self.store.accept(new, Timestamp::now()).await? {
+            Acceptance::New(job) => Ok((job, false)),
+            Acceptance::Duplicate(job) => Ok((job, true)),
+            Acceptance::OtherModel(job) => Err(ApiError::OtherModel {
+                job_id: job.id,
+                model_type: job.entry.title,
+            }),
+            Acceptance::OverLimit(limit) => Err(ApiError::TooMany(limit.to_string())),
+        }
+    }
+
+    pub(super) async fn show_begun(
+        &self,
+        job: &Job,
+        duplicate: bool,
+    ) -> Result<Response, ApiError> {
         tracing::info!(job_id = %job.id, model_run_id = %job.model_run_id, actor = job.actor, duplicate, "started");
-        let view = self.view(&job, &mut view::Fullness::default()).await?;
+        let view = self.view(job, &mut view::Fullness::default()).await?;
         Ok(answer::json(
             StatusCode::OK,
             &json!({"job": view, "duplicate": duplicate}),

@@ -22,7 +22,7 @@ impl Admin {
         let entry = self.find_model(&job.entry.slug, &job.workspace);
         let entry = entry.unwrap_or_else(|_| Arc::new(job.entry.clone()));
         let webhook = Bytes::from(self.store.webhook(job.id).await?);
-        self.accept(NewJob {
+        let new = NewJob {
             workspace: job.workspace,
             entry,
             model_run_id: job.model_run_id,
@@ -33,8 +33,12 @@ impl Admin {
             webhook,
             redelivery_window: Duration::ZERO,
             limited: false,
-        })
-        .await
+        };
+        match self.begin_or_find(new).await? {
+            (job, false) => self.show_begun(&job, false).await,
+            // Somebody else has begun since the jobs were looked at.
+            (job, true) => Err(overtaken_by(&job)),
+        }
     }
 
     /// The last job that tried to upload what the same training predicted; only that one knows all that was sent.
@@ -66,5 +70,13 @@ const fn may_be_repeated(job: &Job) -> Result<(), ApiError> {
         JobState::Failed | JobState::Cancelled => Ok(()),
         JobState::Succeeded => Err(ApiError::AlreadyUploaded(job.id)),
         _ => Err(ApiError::StillLive(job.id)),
+    }
+}
+
+/// Why nothing is begun beside a job that began at the same moment.
+fn overtaken_by(job: &Job) -> ApiError {
+    match may_be_repeated(job) {
+        Err(error) => error,
+        Ok(()) => ApiError::Overtaken(job.id),
     }
 }

@@ -65,8 +65,8 @@ pub fn freeze(
     reading.read_all(sources.read_back, READ_BACK, |line, out| {
         check_read_back(line, checker, out)
     })?;
-    let (lines, findings) = reading.finish()?;
-    let writing = Writing::begin((server, &folder), most_lines, job, findings)?;
+    let (lines, findings, reasons) = reading.finish()?;
+    let writing = Writing::begin((server, &folder), most_lines, job, (findings, reasons))?;
     let frozen = writing.write_all(lines)?;
     Ok(Draft::new(frozen, folder, server))
 }

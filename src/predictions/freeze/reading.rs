@@ -15,11 +15,11 @@ use super::{
 use crate::{
     job::JobId,
     predictions::{
-        LINE_LIMIT, MOST_LINES, MOST_METRICS, MOST_PER_FEATURE, Problem, Rejection,
+        LINE_LIMIT, MOST_LINES, MOST_LISTED, MOST_METRICS, MOST_PER_FEATURE, Problem, Reasons,
+        Rejection,
         check::Checked,
         ledger::{Findings, Kind, Ledger},
         lines::Lines,
-        rejected::MOST_LISTED,
     },
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Reading {
     ledger: Ledger,
     job: String,
     rejected: u64,
+    reasons: Reasons,
 }
 
 impl Reading {
@@ -39,6 +40,7 @@ impl Reading {
             ledger: Ledger::create(folder)?,
             job: job.to_string(),
             rejected: 0,
+            reasons: Reasons::default(),
         })
     }
 
@@ -91,12 +93,12 @@ impl Reading {
 
     fn reject(&mut self, number: u32, rejection: &Rejection, text: &[u8]) -> io::Result<()> {
         self.rejected += 1;
-        // What nobody will read takes no room.
-        let (reason, text) = match self.rejected > MOST_LISTED {
-            true => (String::new(), &b""[..]),
-            false => (rejection.to_string(), text),
-        };
-        let problem = Problem::ours(number, reason, text);
+        let mut problem = Problem::ours(number, rejection.to_string(), text);
+        self.reasons.add(&problem);
+        if self.rejected > MOST_LISTED {
+            // It is counted; what nobody will read takes no room.
+            problem = Problem::ours(number, String::new(), b"");
+        }
         let problem = serde_json::to_vec(&problem).map_err(io::Error::other)?;
         let head = Head {
             mark: Mark::Rejected,
@@ -107,12 +109,12 @@ impl Reading {
     }
 
     /// What the second pass needs.
-    pub(super) fn finish(self) -> io::Result<(WrittenLines, Findings)> {
+    pub(super) fn finish(self) -> io::Result<(WrittenLines, Findings, Reasons)> {
         let findings = self.ledger.count(|kind, before| match kind {
             Kind::Uuid | Kind::Content => true,
             Kind::Feature => before >= MOST_PER_FEATURE,
             Kind::Metrics => before >= MOST_METRICS,
         })?;
-        Ok((self.checked, findings))
+        Ok((self.checked, findings, self.reasons))
     }
 }

@@ -1,6 +1,6 @@
 //! The second pass: what is known of all lines decides about each of them.
 
-use std::{cmp::Reverse, io, path::Path};
+use std::{io, path::Path};
 
 use super::{
     lines::{Head, Mark, WrittenLines},
@@ -9,14 +9,11 @@ use super::{
 use crate::{
     job::JobId,
     predictions::{
-        Frozen, MOST_METRICS, MOST_PER_FEATURE, Origin, Problem, RejectedFile,
+        Frozen, MOST_METRICS, MOST_PER_FEATURE, Origin, Problem, Reasons, RejectedFile,
         chunks::Chunks,
         ledger::{Findings, Kind},
     },
 };
-
-/// The first rejections, each for another reason, are kept for a sentence.
-const FIRST: usize = 5;
 
 /// Lines on their way into chunks, or into the list of those that are not sent.
 pub(super) struct Writing {
@@ -25,7 +22,7 @@ pub(super) struct Writing {
     chunks: Chunks,
     list: RejectedFile,
     rejected: u64,
-    first: Vec<Problem>,
+    reasons: Reasons,
 }
 
 impl Writing {
@@ -34,7 +31,7 @@ impl Writing {
         (server, folder): (&Path, &Path),
         most_lines: u32,
         job: JobId,
-        findings: Findings,
+        (findings, reasons): (Findings, Reasons),
     ) -> io::Result<Self> {
         Ok(Self {
             job: job.to_string(),
@@ -42,7 +39,7 @@ impl Writing {
             chunks: Chunks::begin(folder, most_lines, 1),
             list: RejectedFile::create(server)?,
             rejected: 0,
-            first: Vec::new(),
+            reasons,
         })
     }
 
@@ -54,12 +51,11 @@ impl Writing {
             self.line(head, &text)?;
         }
         self.list.finish()?;
-        self.first.sort_by_key(|problem| Reverse(problem.alike));
         Ok(Frozen {
             lines: u64::from(count),
             taken: 0,
             rejected: self.rejected,
-            first: self.first,
+            first: self.reasons.sorted(),
             chunks: self.chunks.finish()?,
         })
     }
@@ -82,11 +78,14 @@ impl Writing {
             }
         }
         if mark == Mark::Rejected {
+            // Its reason was counted when it was found.
             let problem = serde_json::from_slice(text).map_err(io::Error::other)?;
-            return self.reject(problem);
+            return self.reject(&problem);
         }
         if let Some(reason) = reason {
-            return self.reject(Problem::ours(number, reason, text));
+            let problem = Problem::ours(number, reason, text);
+            self.reasons.add(&problem);
+            return self.reject(&problem);
         }
         let uuid = match (mark, occurrence) {
             (Mark::Metric | Mark::Rejected, _) => None,
@@ -100,16 +99,8 @@ impl Writing {
         }
     }
 
-    fn reject(&mut self, problem: Problem) -> io::Result<()> {
+    fn reject(&mut self, problem: &Problem) -> io::Result<()> {
         self.rejected += 1;
-        self.list.add(&problem)?;
-        let mut known = self.first.iter_mut();
-        if let Some(first) = known.find(|first| first.reason == problem.reason) {
-            first.alike += 1;
-        } else if self.first.len() < FIRST && !problem.reason.is_empty() {
-            let text = String::new();
-            self.first.push(Problem { text, ..problem });
-        }
-        Ok(())
+        self.list.add(problem)
     }
 }

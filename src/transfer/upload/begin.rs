@@ -1,12 +1,10 @@
 //! The beginning of a job that only uploads: what an earlier job owes Labelbox becomes its own.
 
-use std::io;
-
 use super::{
     Transfer, Upload,
     failure::{self, Failure},
     freeze::{Found, Order},
-    lock, on_disk, wait_for_place,
+    on_disk, wait_for_place,
 };
 use crate::{
     job::{Cause, Change, ImportState, Job, JobKind},
@@ -30,13 +28,16 @@ pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<
         Ok(None) => {
             return wait_for_place(transfer, job).await;
         }
-        Err(Failure::Store(error)) => return Err(error),
+        Err(Failure::Store(error)) => {
+            transfer.uploads.memory.forget(job.id);
+            return Err(error);
+        }
         Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
         Err(Failure::Final(message)) => vec![failure::change(message)],
     };
     let job = transfer.conclude(&job, changes).await?;
     if job.state.is_terminal() {
-        lock(&transfer.uploads.since).remove(&job.id);
+        transfer.uploads.memory.forget(job.id);
     }
     Ok(())
 }
@@ -118,16 +119,7 @@ impl Upload<'_> {
         let from = JobDir::new(&self.transfer.context.jobs_dir, earlier.id).server();
         let (server, most_lines) = (self.dir.server(), self.job.entry.import_lines);
         let frozen = frozen.clone();
-        let resent = move || match resend((&from, &frozen), &fates, (&server, most_lines)) {
-            // What was changed on disk will not change back.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
-            other => other.map(Ok),
-        };
-        on_disk(resent).await?.map_err(|why| {
-            Failure::Final(format!(
-                "what was frozen of the predictions cannot be used: {why}"
-            ))
-        })
+        on_disk(move || resend((&from, &frozen), &fates, (&server, most_lines))).await
     }
 
     /// What a training left that broke off, or says itself that it failed, is no result of it.

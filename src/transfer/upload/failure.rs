@@ -1,5 +1,7 @@
 //! Why an upload does not go on.
 
+use std::fmt;
+
 use super::Later;
 use crate::{
     job::{Cause, Change},
@@ -16,6 +18,16 @@ pub(super) enum Failure {
     Later(Later),
     /// Something that will not be; a sentence for people.
     Final(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(formatter),
+            Self::Later(later) => later.reason.fmt(formatter),
+            Self::Final(message) => message.fmt(formatter),
+        }
+    }
 }
 
 impl From<StoreError> for Failure {

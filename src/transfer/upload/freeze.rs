@@ -149,6 +149,11 @@ impl Order {
         let index = self.trained.server().join("rows.index");
         let rows = match RowIndex::open(&index) {
             Ok(rows) => rows,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let why = "its predictions cannot be held against the exported rows, which are no longer in the job's \
+                           folder: train again with `trainhook jobs retry`";
+                return Ok(Found::Useless(why.to_owned()));
+            }
             Err(error) => {
                 let why = "its predictions cannot be held against the exported rows";
                 return Ok(Found::Useless(format!("{why}: {error}")));
@@ -169,7 +174,7 @@ impl Order {
             Err(FormatError::Stopped) => return Ok(Found::Stopped),
             Err(error) => return Ok(Found::Useless(error.to_string())),
         };
-        let left = self.left_instead(&attempt, written.is_some(), read_back.is_some());
+        let left = self.left_instead(&attempt, written.is_some());
         if written.is_none() && read_back.is_none() {
             return Ok(Found::Nothing(left));
         }
@@ -194,17 +199,33 @@ impl Order {
         Ok(Found::Draft(draft))
     }
 
+    /// Whether results in another form are looked for.
+    fn reads_results(&self) -> bool {
+        self.formats.iter().any(|format| format.needs_files())
+    }
+
     /// What there is where no prediction is.
-    fn left_instead(&self, attempt: &AttemptDir, written: bool, read_back: bool) -> String {
-        let results = formats::RESULTS.into_iter();
-        let mut unread = results.filter(|name| attempt.out().join(name).exists());
-        match (written, read_back, unread.next()) {
-            (_, true, Some(name)) => format!("left out/{name} without a prediction in it"),
-            (true, ..) => format!("left {PREDICTIONS} empty"),
-            (_, _, Some(name)) => format!(
-                "left out/{name}, which nobody reads since the model's formats name neither \"coco\" nor \"yolo\""
+    fn left_instead(&self, attempt: &AttemptDir, written: bool) -> String {
+        let [coco, yolo] = formats::RESULTS.map(|name| attempt.out().join(name).exists());
+        let unread = match (coco, yolo) {
+            (true, _) => Some((formats::RESULTS[0], Format::Coco)),
+            (_, true) => Some((formats::RESULTS[1], Format::Yolo)),
+            _ => None,
+        };
+        match (unread, written) {
+            (Some((name, _)), _) if self.reads_results() => {
+                format!("left out/{name} without a prediction in it")
+            }
+            (Some((name, format)), _) => format!(
+                "left out/{name}, which is read only if the model's formats name {:?}: name it there and train again, or \
+                 have the command write {PREDICTIONS}",
+                format.as_str()
             ),
-            _ => format!("left no predictions in {PREDICTIONS}"),
+            (None, true) => format!(
+                "left {PREDICTIONS} empty: the command must write a line for each prediction, or the model have \
+                 predictions = \"optional\""
+            ),
+            (None, false) => format!("left no predictions in {PREDICTIONS}"),
         }
     }
 
@@ -215,7 +236,7 @@ impl Order {
         ontology: &Ontology,
         stopped: &AtomicBool,
     ) -> Result<Option<File>, FormatError> {
-        if !self.formats.iter().any(|format| format.needs_files()) {
+        if !self.reads_results() {
             return Ok(None);
         }
         let sink = self.dir.server().join("predictions.read_back.ndjson");

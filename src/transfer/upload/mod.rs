@@ -4,31 +4,30 @@
 
 mod begin;
 mod failure;
+mod follow;
 mod freeze;
+mod memory;
 mod outcome;
+mod reasons;
 mod results;
 mod send;
 mod stoppable;
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::{Transfer, lock, steps::Later};
+use super::{Transfer, steps::Later};
 use crate::{
-    job::{Change, ImportName, ImportState, Job, JobId, JobState},
+    job::{Change, ImportName, ImportState, Job, JobState},
     job_dir::JobDir,
     predictions::{By, Chunk, Frozen, RejectedFile},
     store::{ImportRow, StoreError},
 };
 pub(super) use begin::begin;
 use failure::Failure;
+use memory::Memory;
 
 /// Jobs that get a step at once.
 pub(super) const AT_ONCE: usize = 64;
@@ -47,8 +46,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(500);
 pub(super) struct Uploads {
     posts: Semaphore,
     freezes: Semaphore,
-    /// Since when this process has known of each.
-    since: Mutex<HashMap<JobId, Instant>>,
+    memory: Memory,
 }
 
 impl Default for Uploads {
@@ -56,7 +54,7 @@ impl Default for Uploads {
         Self {
             posts: Semaphore::new(POSTS_AT_ONCE),
             freezes: Semaphore::new(FREEZES_AT_ONCE),
-            since: Mutex::default(),
+            memory: Memory::default(),
         }
     }
 }
@@ -96,7 +94,10 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
             Err(Failure::Final(message)) => Next::Over(vec![failure::change(message)]),
         };
         let delay = match next {
-            Next::Over(changes) => return end(transfer, &job, changes).await,
+            Next::Over(changes) => {
+                upload.list_so_far().await;
+                return end(transfer, &job, changes).await;
+            }
             Next::Busy => return wait_for_place(transfer, job).await,
             Next::In(delay) => Some(delay),
             Next::Now => None,
@@ -143,13 +144,13 @@ async fn moved_on(transfer: &Transfer, job: Job) -> Result<Option<Job>, StoreErr
 
 async fn end(transfer: &Transfer, job: &Job, changes: Vec<Change>) -> Result<(), StoreError> {
     let job = transfer.conclude(job, changes).await?;
-    lock(&transfer.uploads.since).remove(&job.id);
+    transfer.uploads.memory.forget(job.id);
     if job.state == JobState::Succeeded {
         // What failed may be sent once more; what has arrived takes room for nothing.
         let folder = Frozen::folder(&JobDir::new(&transfer.context.jobs_dir, job.id).server());
         let removed = on_disk(move || std::fs::remove_dir_all(folder)).await;
-        if let Err(Failure::Later(later)) = removed {
-            tracing::debug!(job_id = %job.id, "frozen predictions stay: {}", later.reason);
+        if let Err(failure) = removed {
+            tracing::debug!(job_id = %job.id, "frozen predictions stay: {failure}");
         }
     }
     Ok(())
@@ -176,6 +177,7 @@ impl Upload<'_> {
         match rows.iter().find(|row| row.state != ImportState::Finished) {
             Some(row) => self.advance(&frozen, row).await,
             None => {
+                // Before a job counts as over, so that a crash between the two loses nothing.
                 self.list_refused(&frozen, &rows).await?;
                 outcome::judge(self.job, &frozen, &rows).map(Next::Over)
             }
@@ -184,10 +186,9 @@ impl Upload<'_> {
 
     /// Measured on our own clock: a restart of the server begins anew, and no clock that is set ends anything.
     fn check_time(&self, frozen: Option<&Frozen>, rows: &[ImportRow]) -> Result<(), Failure> {
-        let mut since = lock(&self.transfer.uploads.since);
-        let begun = *since.entry(self.job.id).or_insert_with(Instant::now);
+        let age = self.transfer.uploads.memory.age(self.job.id);
         match self.job.entry.upload_timeout() {
-            Some(timeout) if begun.elapsed() > timeout => {
+            Some(timeout) if age > timeout => {
                 Err(Failure::Final(outcome::too_slow(timeout, frozen, rows)))
             }
             _ => Ok(()),
@@ -222,6 +223,26 @@ impl Upload<'_> {
         Ok(())
     }
 
+    /// Also of an upload that did not come to its end people read what was refused.
+    async fn list_so_far(&self) {
+        let listed = async {
+            let server = self.dir.server();
+            let frozen = on_disk(move || Frozen::open(&server)).await?;
+            let rows = self.transfer.context.store.imports(self.job).await?;
+            let is_finished = |row: &ImportRow| row.state == ImportState::Finished;
+            match frozen {
+                Some(frozen) if !rows.iter().all(is_finished) => {
+                    self.list_refused(&frozen, &rows).await
+                }
+                _ => Ok(()),
+            }
+        };
+        if let Err(failure) = listed.await {
+            let failure: Failure = failure;
+            tracing::warn!(job_id = %self.job.id, "what Labelbox refused is not listed: {failure}");
+        }
+    }
+
     /// What Labelbox did not take joins what was not sent, in the one list that people read.
     async fn list_refused(&self, frozen: &Frozen, rows: &[ImportRow]) -> Result<(), Failure> {
         if rows.iter().all(|row| row.refused.unwrap_or_default() == 0) {
@@ -250,16 +271,16 @@ impl Upload<'_> {
     }
 }
 
-/// Does what may block; what fails now may work later.
+/// Does what may block. What fails now may work later, but what was changed on disk will not change back.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     let done = done.unwrap_or_else(|error| Err(io::Error::other(error)));
-    done.map_err(|error| {
-        Failure::Later(Later {
-            reason: format!("the job directory: {error}"),
-            least: None,
-        })
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::Final(format!(
+            "trained, but what was frozen of its predictions cannot be used: {error}"
+        )),
+        _ => Failure::later(format!("the job directory: {error}")),
     })
 }

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use crate::{
     config::format_duration,
     job::{Change, Job},
-    predictions::Frozen,
+    predictions::{Frozen, MOST_LISTED},
     store::ImportRow,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 const LISTED: &str = "server/predictions.rejected.ndjson";
 
 /// Reasons that a sentence names.
-const REASONS: usize = 3;
+pub(super) const REASONS: usize = 3;
 
 /// Everything was sent: whether that is good enough.
 pub(super) fn judge(
@@ -60,9 +60,13 @@ pub(super) fn refused(refused: u64, all: u64, reasons: impl Iterator<Item = Stri
     let reasons: Vec<String> = reasons.take(REASONS).collect();
     let were = if refused == 1 { "was" } else { "were" };
     let what = format!("trained, but {refused} of {all} predictions {were} refused");
+    let listed = match refused > MOST_LISTED {
+        true => format!("the first {MOST_LISTED} are listed"),
+        false => "all are listed".to_owned(),
+    };
     match reasons.is_empty() {
         true => what,
-        false => format!("{what}: {}; all are listed in {LISTED}", reasons.join("; ")),
+        false => format!("{what}: {}; {listed} in {LISTED}", reasons.join("; ")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{Upload, failure::Failure, on_disk};
+use super::{Upload, failure::Failure, memory::Missing, on_disk};
 use crate::{
     downloads::{Author, DownloadError, Source},
     labelbox::{Import, LineStatus},
@@ -17,8 +17,8 @@ const RESULT_LIMIT: u64 = 1 << 30;
 /// The longest line of a result that is read, in bytes.
 const LINE_LIMIT: usize = 1 << 20;
 
-/// Labelbox is asked for an address so often that holds.
-const ADDRESSES: u32 = 4;
+/// Labelbox is asked so often for an address that leads to a file.
+const ADDRESSES: u32 = 5;
 
 impl Upload<'_> {
     /// What was not taken of a chunk whose import is finished.
@@ -31,22 +31,29 @@ impl Upload<'_> {
         let origins = on_disk(move || of.origins(&server)).await?;
         let mut results = Results::of(&origins);
         let Some(url) = &import.status_file_url else {
-            return Err(self.no_results("it names no file of results"));
+            return Err(self.no_results(chunk, "it names no file of results"));
         };
-        match self.fetch(url, &mut results).await {
-            Ok(()) => Ok(results.problems(&origins)),
+        match self.fetch(url, |line| results.take(line)).await {
+            Ok(()) if results.is_silent() => {
+                Err(self.no_results(chunk, "no line of it is a result"))
+            }
+            Ok(()) => {
+                let memory = &self.transfer.uploads.memory;
+                memory.find(self.job.id, chunk.number, Missing::StatusFile);
+                Ok(results.problems(&origins))
+            }
             Err(DownloadError::Transient(why)) => Err(Failure::later(format!(
                 "the results of an import cannot be fetched: {why}"
             ))),
-            Err(DownloadError::Refused(why)) => Err(self.no_results(&why)),
+            Err(DownloadError::Refused(why)) => Err(self.no_results(chunk, &why)),
         }
     }
 
     /// An address holds for a while, and its file for a day: a new address is asked for, and if none leads to the file,
     /// nobody knows what was taken.
-    fn no_results(&self, why: &str) -> Failure {
+    fn no_results(&self, chunk: &Chunk, why: &str) -> Failure {
         let text = format!("the results of an import cannot be read: {why}");
-        match self.transfer.failures(self.job) < ADDRESSES {
+        match self.may_be_missing(chunk, Missing::StatusFile) {
             true => Failure::later(text),
             false => Failure::Final(format!(
                 "trained, but nobody knows which of its predictions Labelbox took: {text}"
@@ -54,7 +61,18 @@ impl Upload<'_> {
         }
     }
 
-    async fn fetch(&self, url: &str, results: &mut Results) -> Result<(), DownloadError> {
+    /// Counts that an address did not lead to a file; false once that was so often enough.
+    pub(super) fn may_be_missing(&self, chunk: &Chunk, file: Missing) -> bool {
+        let memory = &self.transfer.uploads.memory;
+        memory.miss(self.job.id, chunk.number, file) < ADDRESSES
+    }
+
+    /// Fetches a file of Labelbox's, line by line.
+    pub(super) async fn fetch(
+        &self,
+        url: &str,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), DownloadError> {
         let files = self.transfer.files()?;
         let source = Source {
             url,
@@ -72,20 +90,22 @@ impl Upload<'_> {
                 .rposition(|byte| *byte == b'\n')
                 .map_or(0, |at| at + 1);
             for line in rest[..whole].split(|byte| *byte == b'\n') {
-                results.take(line);
+                take(line);
             }
             rest.drain(..whole);
             if rest.len() > LINE_LIMIT {
                 return Err(DownloadError::Refused("a line of it has no end".to_owned()));
             }
         }
-        results.take(&rest);
+        take(&rest);
         Ok(())
     }
 }
 
 /// What was read so far, by the lines of the chunk.
 struct Results {
+    /// So many lines say something.
+    read: u64,
     by_uuid: HashMap<Uuid, usize>,
     /// For each line, whether it was taken, or why not.
     lines: Vec<Option<Result<(), String>>>,
@@ -102,6 +122,7 @@ impl Results {
             .filter_map(|(at, origin)| Some((origin.uuid?, at)))
             .collect();
         Self {
+            read: 0,
             most_others: origins.len() - by_uuid.len(),
             by_uuid,
             lines: vec![None; origins.len()],
@@ -114,14 +135,12 @@ impl Results {
         let Ok(status) = LineStatus::read(line) else {
             return;
         };
+        self.read += 1;
+        let uuid = read_uuid(&status);
         let reason = match status.reason.is_empty() {
             true => "refused by Labelbox without a reason".to_owned(),
             false => status.reason,
         };
-        let uuid = status
-            .uuid
-            .as_deref()
-            .and_then(|uuid| Uuid::try_parse(uuid).ok());
         match uuid.and_then(|uuid| self.by_uuid.get(&uuid)) {
             Some(at) => {
                 let result = if status.taken { Ok(()) } else { Err(reason) };
@@ -134,6 +153,11 @@ impl Results {
             }
             None => {}
         }
+    }
+
+    /// Nothing was said where something must be: what came is no file of results, whatever else it may be.
+    fn is_silent(&self) -> bool {
+        self.read == 0 && !self.by_uuid.is_empty()
     }
 
     /// What was not taken. A prediction of which nothing is said was not; of metrics nothing may be said.
@@ -155,7 +179,12 @@ impl Results {
     }
 }
 
-fn problem(line: Option<u32>, reason: String, uuid: Option<Uuid>) -> Problem {
+pub(super) fn read_uuid(status: &LineStatus) -> Option<Uuid> {
+    let uuid = status.uuid.as_deref()?;
+    Uuid::try_parse(uuid).ok()
+}
+
+pub(super) fn problem(line: Option<u32>, reason: String, uuid: Option<Uuid>) -> Problem {
     Problem {
         uuid,
         ..Problem::of(line, By::Labelbox, reason)

@@ -1,25 +1,19 @@
-//! One chunk, one step: looked up, sent, followed.
+//! One chunk, one step: looked up, sent.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{BUSY_WAIT, Next, Upload, failure::Failure, on_disk};
+use super::{BUSY_WAIT, Next, Upload, failure::Failure, follow::failed, memory::Missing, on_disk};
 use crate::{
     job::ImportState,
-    labelbox::{ImportLines, ImportPhase, Labelbox},
+    labelbox::{Import, ImportLines, Labelbox},
     predictions::{Chunk, Frozen},
     store::ImportRow,
 };
 
-/// An import is looked at this soon after it was sent; then ever more seldom.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-
-/// An import is looked at this often at least (labelbox 7.17.0 does so always).
-const LAST_LOOK: Duration = Duration::from_secs(10);
-
-/// An import that Labelbox has taken and does not know is asked for so often.
-const FORGOTTEN: u32 = 8;
+/// A look that Labelbox refuses this often in a row ends the upload.
+const REFUSALS: u32 = 3;
 
 impl Upload<'_> {
     /// Takes a chunk one step further.
@@ -48,7 +42,27 @@ impl Upload<'_> {
         labelbox.ok_or_else(|| Failure::later(format!("workspace {workspace} is not configured")))
     }
 
-    async fn record(&self, row: ImportRow, told: Option<String>) -> Result<(), Failure> {
+    /// An import, as Labelbox knows it. One odd refusal of a look is no reason to give up what Labelbox may have.
+    pub(super) async fn look_up(&self, row: &ImportRow) -> Result<Option<Import>, Failure> {
+        let labelbox = self.labelbox()?;
+        let memory = &self.transfer.uploads.memory;
+        match labelbox.import(&self.job.model_run_id, &row.name).await {
+            Ok(found) => {
+                memory.find(self.job.id, row.chunk, Missing::Answer);
+                Ok(found)
+            }
+            Err(error) => Err(match Failure::of_labelbox(&error) {
+                Failure::Final(reason)
+                    if memory.miss(self.job.id, row.chunk, Missing::Answer) < REFUSALS =>
+                {
+                    Failure::later(reason)
+                }
+                failure => failure,
+            }),
+        }
+    }
+
+    pub(super) async fn record(&self, row: ImportRow, told: Option<String>) -> Result<(), Failure> {
         let store = &self.transfer.context.store;
         store
             .record_import(self.job, row, told, Timestamp::now())
@@ -59,23 +73,14 @@ impl Upload<'_> {
     /// Sends a chunk that was never sent. It is looked for all the same: a store that was put back from a backup may
     /// have forgotten.
     async fn send(&self, (chunk, of): (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        if found
-            .map_err(|error| Failure::of_labelbox(&error))?
-            .is_some()
-        {
+        if self.look_up(row).await?.is_some() {
             return self.posted(row).await;
         }
-        self.post((chunk, of), row, &labelbox).await
+        self.post((chunk, of), row).await
     }
 
-    async fn post(
-        &self,
-        (chunk, of): (&Chunk, usize),
-        row: &ImportRow,
-        labelbox: &Labelbox,
-    ) -> Result<Next, Failure> {
+    async fn post(&self, (chunk, of): (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
+        let labelbox = self.labelbox()?;
         let Ok(_place) = self.transfer.uploads.posts.try_acquire() else {
             return Ok(Next::In(BUSY_WAIT));
         };
@@ -112,19 +117,9 @@ impl Upload<'_> {
     }
 
     async fn open(&self, chunk: &Chunk) -> Result<ImportLines, Failure> {
-        let (chunk, server) = (chunk.clone(), self.dir.server());
-        let bytes = chunk.bytes;
-        let file = on_disk(move || match chunk.open(&server) {
-            // What was changed on disk will not change back.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Err(error.to_string())),
-            other => other.map(Ok),
-        });
-        match file.await? {
-            Ok(file) => Ok(ImportLines::of_file(file, bytes)),
-            Err(why) => Err(Failure::Final(format!(
-                "trained, but what was frozen of its predictions cannot be used: {why}"
-            ))),
-        }
+        let (frozen, server) = (chunk.clone(), self.dir.server());
+        let file = on_disk(move || frozen.open(&server)).await?;
+        Ok(ImportLines::of_file(file, chunk.bytes))
     }
 
     async fn posted(&self, row: &ImportRow) -> Result<Next, Failure> {
@@ -139,12 +134,7 @@ impl Upload<'_> {
 
     /// A chunk that may have been sent: only when Labelbox has not known it for long enough, it is sent again.
     async fn look_for(&self, part: (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        if found
-            .map_err(|error| Failure::of_labelbox(&error))?
-            .is_some()
-        {
+        if self.look_up(row).await?.is_some() {
             return self.posted(row).await;
         }
         let patience = self.transfer.context.config.get().reporting.read_back_after;
@@ -163,70 +153,9 @@ impl Upload<'_> {
             }
         };
         if waited >= patience {
-            return self.post(part, row, &labelbox).await;
+            return self.post(part, row).await;
         }
         Ok(Next::In((patience - waited).min(patience / 10)))
-    }
-
-    /// A chunk that Labelbox has.
-    async fn follow(&self, part: (&Chunk, usize), row: &ImportRow) -> Result<Next, Failure> {
-        let (chunk, of) = part;
-        let labelbox = self.labelbox()?;
-        let found = labelbox.import(&self.job.model_run_id, &row.name).await;
-        let found = found.map_err(|error| Failure::of_labelbox(&error))?;
-        let Some(import) = found else {
-            let what = format!("Labelbox does not know the import {} any longer", row.name);
-            return Err(match self.transfer.failures(self.job) < FORGOTTEN {
-                true => Failure::later(what),
-                false => Failure::Final(format!("trained, but {what}")),
-            });
-        };
-        match import.state {
-            ImportPhase::Running => Ok(Next::In(until_next_look(row))),
-            ImportPhase::Failed => {
-                let failed = ImportRow {
-                    state: ImportState::Failed,
-                    ..row.clone()
-                };
-                let told = format!("chunk {} of {of} could not be imported", chunk.number);
-                self.record(failed, Some(told)).await?;
-                Ok(Next::Now)
-            }
-            ImportPhase::Finished => {
-                let problems = self.results(chunk, &import).await?;
-                self.finished(part, row, problems).await
-            }
-        }
-    }
-
-    async fn finished(
-        &self,
-        (chunk, of): (&Chunk, usize),
-        row: &ImportRow,
-        problems: Vec<crate::predictions::Problem>,
-    ) -> Result<Next, Failure> {
-        let refused = problems.len() as u64;
-        let first = problems.first().map(|problem| problem.describe());
-        let (noted, server) = (chunk.clone(), self.dir.server());
-        on_disk(move || noted.note_refused(&server, &problems)).await?;
-        let told = format!(
-            "chunk {} of {of} imported: {} predictions{}",
-            chunk.number,
-            chunk.lines,
-            match refused {
-                0 => String::new(),
-                _ => format!(", {refused} of them refused"),
-            }
-        );
-        tracing::info!(job_id = %self.job.id, import = row.name, refused, "{told}");
-        let finished = ImportRow {
-            state: ImportState::Finished,
-            refused: Some(refused),
-            note: first,
-            ..row.clone()
-        };
-        self.record(finished, Some(told)).await?;
-        Ok(Next::Now)
     }
 }
 
@@ -238,18 +167,4 @@ impl Failure {
             other => other,
         }
     }
-}
-
-/// 1 s, growing with the time that the import has taken, up to 10 s.
-fn until_next_look(row: &ImportRow) -> Duration {
-    let passed = row.posted_at.map(|at| Timestamp::now().duration_since(at));
-    let passed = passed.and_then(|passed| Duration::try_from(passed).ok());
-    (passed.unwrap_or_default() / 4).clamp(FIRST_LOOK, LAST_LOOK)
-}
-
-fn failed((chunk, of): (&Chunk, usize), row: &ImportRow) -> String {
-    format!(
-        "trained, but Labelbox could not import chunk {} of {of} of its predictions ({}): try `trainhook jobs retry-upload`",
-        chunk.number, row.name
-    )
 }

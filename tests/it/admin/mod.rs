@@ -61,7 +61,7 @@ async fn get(stack: &Stack, path: &str) -> Answer {
     call(stack, Headers::of(stack), path, None).await
 }
 
-async fn post(stack: &Stack, path: &str, mut body: Value) -> Answer {
+pub(crate) async fn post(stack: &Stack, path: &str, mut body: Value) -> Answer {
     body["actor"] = "a tester".into();
     call(stack, Headers::of(stack), path, Some(&body)).await
 }

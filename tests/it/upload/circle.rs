@@ -79,13 +79,20 @@ async fn a_training_that_must_predict_and_does_not_has_failed() {
         (
             "echo > $TRAINHOOK_OUT_DIR/predictions.ndjson",
             "predictions = \"required\"",
-            "trained, but left out/predictions.ndjson empty",
+            "trained, but left out/predictions.ndjson empty: the command must write a line for each prediction, or the \
+             model have predictions = \"optional\"",
         ),
         (
             "echo [] > $TRAINHOOK_OUT_DIR/coco_results.json",
             "",
-            "trained, but left out/coco_results.json, which nobody reads since the model's formats name neither \
-             \"coco\" nor \"yolo\"",
+            "trained, but left out/coco_results.json, which is read only if the model's formats name \"coco\": name it \
+             there and train again, or have the command write out/predictions.ndjson",
+        ),
+        (
+            "mkdir -p $TRAINHOOK_OUT_DIR/yolo/labels; : > $TRAINHOOK_OUT_DIR/predictions.ndjson",
+            "",
+            "trained, but left out/yolo/labels, which is read only if the model's formats name \"yolo\": name it there \
+             and train again, or have the command write out/predictions.ndjson",
         ),
         (
             "ln -s /etc/passwd $TRAINHOOK_OUT_DIR/predictions.ndjson",

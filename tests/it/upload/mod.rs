@@ -6,6 +6,8 @@ mod faults;
 mod fetch;
 mod kills;
 mod million;
+mod once_more;
+mod results;
 mod retry;
 mod tolerance;
 

@@ -49,6 +49,32 @@ async fn lines_that_are_rejected_for_the_same_reason_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_rejected_lines_all_are_counted_and_the_first_are_listed() {
+    let stack = start("").await;
+    let mut wrong = line(0);
+    wrong["name"] = json!("sort");
+    let mut predictions = vec![wrong; 100_010];
+    predictions[0]["confidence"] = json!(7);
+    predictions[0]["name"] = json!("kind");
+    stack.leave(&predictions);
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let message = stack.job(&id)["job"]["message"].clone();
+    assert_eq!(
+        message,
+        "trained, but 100010 of 100010 predictions were refused: 100009 × the ontology has no feature \"sort\"; there are: \"kind\" (line 2 is \
+         the first); line 1: confidence must be from 0 to 1, not 7; the first 100000 are listed in \
+         server/predictions.rejected.ndjson"
+    );
+    let listed = stack.rejected(&id);
+    assert_eq!(listed.len(), 100_000);
+    assert_eq!(
+        listed[99_999]["reason"],
+        "the ontology has no feature \"sort\"; there are: \"kind\""
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_few_may_be_refused_by_anybody() {
     let stack = start("max_row_errors = \"50%\"").await;
     let mut predictions = lines(0..6);

@@ -122,3 +122,38 @@ async fn an_import_runs_fails_and_refuses_lines_on_demand() {
     let summary = emulator.predictions(&run).expect("a run");
     assert_eq!(summary.predictions, 4);
 }
+
+#[tokio::test]
+async fn a_failed_import_says_why_in_its_files_whose_addresses_expire() {
+    let (emulator, run) = start(Dataset::generated(10, 700), 999).await;
+    let create = "createModelErrorAnalysisPredictionImport";
+    let message = "no luck".to_owned();
+    emulator.add_fault(Fault::once(create, FaultKind::Fails { message }));
+    import(&emulator, &run, "failed", &line(1, "kind-a")).await;
+    let addresses = async || {
+        let found = data(&emulator, IMPORT, json!({ "run": run, "name": "failed" })).await;
+        let import = found["modelErrorAnalysisPredictionImport"].clone();
+        let address = |key: &str| import[key].as_str().expect("an address").to_owned();
+        [address("errorFileUrl"), address("statusFileUrl")]
+    };
+    let fetch = async |url: &str| {
+        let answer = client().get(url).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    let [errors, statuses] = addresses().await;
+    let (_, text) = fetch(&errors).await;
+    let error: Value = serde_json::from_str(&text).expect("a line of JSON");
+    assert_eq!(
+        (&error["status"], &error["errors"][0]["message"]),
+        (&json!("FAILURE"), &json!("no luck"))
+    );
+    assert_eq!(fetch(&statuses).await, (200, text.clone()));
+
+    let expires = FaultKind::AddressExpires;
+    emulator.add_fault(Fault::once("/files/imports/errors", expires));
+    assert_eq!(fetch(&statuses).await.0, 200);
+    assert_eq!(fetch(&errors).await.0, 403);
+    assert_eq!(fetch(&errors).await.0, 403);
+    let [again, _] = addresses().await;
+    assert_eq!(fetch(&again).await, (200, text));
+}

@@ -14,7 +14,7 @@ use super::{ask, client, start_with};
 const EXPORT: &str =
     "mutation x($input: I!){exportDataRowsInModelRun(input: $input){taskId isStreamable}}";
 const IMPORT: &str = "query x($run: ID!, $name: String!)\
-    {modelErrorAnalysisPredictionImport(where: {modelRunId: $run, name: $name}){state statusFileUrl}}";
+    {modelErrorAnalysisPredictionImport(where: {modelRunId: $run, name: $name}){state statusFileUrl errorFileUrl}}";
 
 /// An emulator in which nothing takes time, and a run with these rows.
 async fn start(dataset: Arc<Dataset>, file_bytes: usize) -> (Emulator, String) {

@@ -1,0 +1,194 @@
+//! `jobs retry-upload` where something happened meanwhile: one is enough, and no two begin.
+
+use serde_json::json;
+use trainhook::emulator::{Fault, FaultKind};
+
+use super::{LOOK, POST, lines, sizes, start};
+use crate::{admin::post, support::stack::Stack};
+
+fn unavailable() -> FaultKind {
+    FaultKind::Status {
+        status: 503,
+        body: None,
+        headers: Vec::new(),
+    }
+}
+
+/// An import that comes to nothing.
+fn fails() -> FaultKind {
+    FaultKind::Fails {
+        message: "no luck".to_owned(),
+    }
+}
+
+/// The names of a job's imports, at Labelbox.
+fn imported_by(stack: &Stack, run: &str, id: &str) -> usize {
+    let summary = stack.imported(run);
+    let own = id.replace('-', "");
+    let mut imports = summary.imports.iter();
+    imports
+        .by_ref()
+        .filter(|import| import.name.contains(&own))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_failed_after_its_job_was_cancelled_is_sent_by_the_first_retry() {
+    let stack = start("").await;
+    stack.leave(&lines(0..5));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    // The first look comes before the import is sent; nothing is seen of it then.
+    let first = FaultKind::Delay { milliseconds: 0 };
+    stack.emulator.add_fault(Fault::once(LOOK, first));
+    stack
+        .emulator
+        .add_fault(Fault::times(LOOK, 100, unavailable()));
+    let (run, id) = stack.click_run().await;
+    let sent = |states: &[String]| states == ["posted", "frozen", "frozen"];
+    stack
+        .imports_are(&id, "an import that was sent", sent)
+        .await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.failed(&run).await;
+    stack.emulator.clear_faults();
+    let retried = stack.retry_upload(&id);
+    stack.told(&run, "COMPLETE").await;
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (5, 0));
+    assert_eq!(
+        (
+            imported_by(&stack, &run, &id),
+            imported_by(&stack, &run, &retried)
+        ),
+        (1, 3)
+    );
+    let shown = stack.trainhook(&["jobs", "show", &retried]);
+    let told = format!("as th-{}-u1-c1, and is sent once more", id.replace('-', ""));
+    assert!(shown.contains(&told), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_as_this_jobs_own_import_fails_the_job() {
+    let stack = start("upload_timeout = \"3s\"").await;
+    stack.leave(&lines(0..2));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let first = FaultKind::Delay { milliseconds: 0 };
+    stack.emulator.add_fault(Fault::once(LOOK, first));
+    stack
+        .emulator
+        .add_fault(Fault::times(LOOK, 100, unavailable()));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    stack.emulator.clear_faults();
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let retried = stack.retry_upload(&id);
+    stack.ended(&retried).await;
+    let message = stack.job(&retried)["job"]["message"].clone();
+    let message = message.as_str().expect("a reason");
+    assert!(
+        message.contains("could not import chunk 1 of 1"),
+        "{message}"
+    );
+    assert_eq!(stack.imported(&run).imports.len(), 2);
+    stack.retry_upload(&retried);
+    stack.told(&run, "COMPLETE").await;
+    let summary = stack.imported(&run);
+    assert_eq!((summary.predictions, summary.repeated_imports), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_retries_at_the_same_moment_one_begins() {
+    let stack = start("").await;
+    stack.leave(&lines(0..3));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let holds = FaultKind::Hang {
+        milliseconds: 60_000,
+    };
+    stack.emulator.add_fault(Fault::once(POST, holds));
+    let path = format!("/api/jobs/{id}/retry-upload");
+    let retries = (0..16).map(|_| post(&stack, &path, json!({})));
+    let answers = futures_util::future::join_all(retries).await;
+    let (begun, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(begun.len(), 1, "{answers:?}");
+    let job = begun[0].json()["job"]["id"].clone();
+    for answer in refused {
+        assert_eq!(
+            (answer.status, answer.error_code().as_str()),
+            (409, "still_live")
+        );
+        let message = answer.json()["error"]["message"].clone();
+        let named = job
+            .as_str()
+            .is_some_and(|job| message.as_str().is_some_and(|text| text.contains(job)));
+        assert!(named, "{message}");
+    }
+    assert_eq!(sizes(&stack.imported(&run)).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_labelbox_refused_is_not_taken_for_sent_once_nobody_knows_it() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    let every = FaultKind::RefusesEvery { lines: 2 };
+    stack.emulator.add_fault(Fault::once(POST, every));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let gone = stack.server_dir(&id).join("upload/c1.refused.ndjson");
+    std::fs::remove_file(gone).expect("it is there");
+    let retried = stack.retry_upload(&id);
+    stack.ended(&retried).await;
+    assert_eq!(
+        stack.job(&retried)["job"]["message"],
+        "trained, but what was frozen of its predictions cannot be used: upload/c1.refused.ndjson is gone"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_was_changed_ends_the_job_instead_of_holding_it_up() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let manifest = stack.server_dir(&id).join("upload/frozen.json");
+    std::fs::write(manifest, "{").expect("writable");
+    let retried = stack.retry_upload(&id);
+    stack.ended(&retried).await;
+    let message = stack.job(&retried)["job"]["message"].clone();
+    let message = message.as_str().expect("a reason");
+    let wanted =
+        "trained, but what was frozen of its predictions cannot be used: upload/frozen.json: ";
+    assert!(message.starts_with(wanted), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_job_whose_files_were_removed_nothing_is_uploaded() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    for (removed, wanted) in [
+        (
+            "upload/c1.ndjson",
+            "trained, but what was frozen of its predictions cannot be used: upload/c1.ndjson is gone",
+        ),
+        (
+            "",
+            "its predictions cannot be held against the exported rows, which are no longer in the job's folder: train \
+             again with `trainhook jobs retry`",
+        ),
+    ] {
+        stack.emulator.add_fault(Fault::once(POST, fails()));
+        let (run, id) = stack.click_run().await;
+        stack.failed(&run).await;
+        let path = stack.server_dir(&id).join(removed);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).expect("it is there"),
+            false => std::fs::remove_file(path).expect("it is there"),
+        }
+        let retried = stack.retry_upload(&id);
+        stack.ended(&retried).await;
+        assert_eq!(stack.job(&retried)["job"]["message"], wanted);
+    }
+}
