@@ -8,7 +8,7 @@ use sha1::Sha1;
 use uuid::Uuid;
 
 /// Makes such addresses, and knows them again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Signer {
     /// `http://127.0.0.1:1234`
     base: String,
