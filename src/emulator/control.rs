@@ -17,7 +17,8 @@ use warp::{
 use super::{
     Click, ClickError, Dataset,
     click::CallError,
-    faults::{Fault, FaultKind},
+    faultable,
+    faults::Fault,
     listener::{json_response, refuse},
     shared::Shared,
     world::World,
@@ -33,7 +34,7 @@ GET  /control/model-runs/{id}   what was reported to it, its time-line, and what
 DELETE /control/model-runs/{id} makes it unknown
 POST /control/click             {\"url\", \"secret\", \"modelRunId\", \"modelType\"?}: clicks Train model
 GET  /control/requests          the API calls so far
-POST /control/faults            {\"operation\"?, \"times\"?, \"kind\"}: what goes wrong next
+POST /control/faults            {\"operation\"?, \"times\"?, \"kind\"}: what goes wrong next, as told below
 DELETE /control/faults          nothing goes wrong any more
 ";
 
@@ -61,7 +62,7 @@ pub(super) fn routes(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
     let shared = Arc::clone(shared);
     let welcome = warp::path::end()
         .and(warp::get())
-        .map(|| WELCOME.into_response());
+        .map(|| format!("{WELCOME}\n{}", faultable::explain()).into_response());
     let control = warp::path("control")
         .and(warp::method())
         .and(warp::path::full())
@@ -176,12 +177,7 @@ fn delete_run(shared: &Shared, id: &str) -> Done {
 
 fn add_fault(shared: &Shared, body: &[u8]) -> Done {
     let fault: Fault = read(body)?;
-    if let FaultKind::Status { status, .. } = fault.kind
-        && !(200..600).contains(&status)
-    {
-        let text = "kind.status.status must be from 200 to 599";
-        return Err(Refused::new(StatusCode::BAD_REQUEST, text));
-    }
+    faultable::check(&fault).map_err(|text| Refused::new(StatusCode::BAD_REQUEST, text))?;
     shared.change(|world| world.faults.add(fault));
     Ok((StatusCode::CREATED, json!({})))
 }

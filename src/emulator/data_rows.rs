@@ -106,13 +106,13 @@ impl World {
             data_split,
             data_row: RowId { id },
         } = split_node(run, at)?;
-        let data_row = self.data_row(&run.dataset.as_ref()?.row(at)?, now);
+        let row = run.dataset.as_ref()?.row(at)?;
         Some(json!({
             "dataSplit": data_split,
-            "labelId": format!("{id}label"),
+            "labelId": row.label_id(),
             "modelRunId": run.id,
             "id": format!("{id}run"),
-            "dataRow": data_row,
+            "dataRow": self.data_row(&row, now),
         }))
     }
 

@@ -2,17 +2,22 @@
 //!
 //! Questions and answers: captured from labelbox 7.17.0.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    dataset::{Addresses, Content, Wanted},
+    dataset::{Addresses, Content, Dataset, Wanted},
     document::Asked,
     graphql::Refusal,
     resolve::labelbox_time,
+    signed::Signer,
     stored_file::StoredFile,
     world::World,
 };
@@ -27,6 +32,8 @@ pub(super) struct Exports {
     order: Vec<String>,
     /// What the next task will be like.
     pub(super) next: Next,
+    /// Results of the tasks that the call at hand begins.
+    pub(super) unmade: Vec<Unmade>,
 }
 
 /// What was wished for a task before there is one.
@@ -46,7 +53,33 @@ struct Task {
     takes: Duration,
     failure: Option<String>,
     /// None if the run has no row.
-    content: Option<Arc<Content>>,
+    content: Option<Made>,
+}
+
+/// A task's result; empty until it is made.
+type Made = Arc<OnceLock<Arc<Content>>>;
+
+/// A result that is still to be made. That may take long, so it is done while others have their answers.
+#[derive(Debug)]
+pub(super) struct Unmade {
+    dataset: Arc<Dataset>,
+    wanted: Wanted,
+    signer: Signer,
+    now: Timestamp,
+    made: Made,
+}
+
+impl Unmade {
+    /// Makes it; the task is in progress until then.
+    pub(super) fn make(&self) {
+        let Self { signer, now, .. } = self;
+        let addresses = Addresses {
+            file: &|file| signer.address(&format!("/files/media/{file}"), *now),
+            mask: &|mask| format!("{}/masks/{mask}", signer.base()),
+        };
+        let make = || Arc::new(Content::new(&self.dataset, &self.wanted, &addresses));
+        self.made.get_or_init(make);
+    }
 }
 
 pub(super) fn create(world: &mut World, asked: &Asked, now: Timestamp) -> Result<Value, Refusal> {
@@ -70,12 +103,13 @@ pub(super) fn create(world: &mut World, asked: &Asked, now: Timestamp) -> Result
             .collect(),
     };
     let dataset = run.dataset.clone().filter(|dataset| !dataset.is_empty());
-    let signer = &world.signer;
-    let addresses = Addresses {
-        file: &|file| signer.address(&format!("/files/media/{file}"), now),
-        mask: &|mask| format!("{}/masks/{mask}", signer.base()),
-    };
-    let content = dataset.map(|dataset| Arc::new(Content::new(&dataset, &wanted, &addresses)));
+    let unmade = dataset.map(|dataset| Unmade {
+        dataset,
+        wanted,
+        signer: world.signer.clone(),
+        now,
+        made: Made::default(),
+    });
     let next = std::mem::take(&mut world.exports.next);
     let task = Task {
         id: format!("cl0task{}", &Uuid::new_v4().simple().to_string()[..18]),
@@ -83,10 +117,11 @@ pub(super) fn create(world: &mut World, asked: &Asked, now: Timestamp) -> Result
         created_at: now,
         takes: next.takes.unwrap_or(world.timing.export_takes),
         failure: next.failure,
-        content,
+        content: unmade.as_ref().map(|unmade| Arc::clone(&unmade.made)),
     };
     let answer = json!({ "taskId": task.id, "isStreamable": true });
     world.exports.add(task);
+    world.exports.unmade.extend(unmade);
     Ok(answer)
 }
 
@@ -164,7 +199,7 @@ impl Exports {
     /// A piece of a task's result, by `<start>-<end>`.
     pub(super) fn file(&self, task: &str, range: &str) -> Option<StoredFile> {
         let (start, end) = range.split_once('-')?;
-        let content = self.tasks.get(task)?.content.as_ref()?;
+        let content = self.tasks.get(task)?.content.as_ref()?.get()?;
         let (start, end) = (start.parse().ok()?, end.parse().ok()?);
         Some(StoredFile::piece(content, start, end))
     }
@@ -180,20 +215,30 @@ impl Task {
         match now < self.created_at + self.takes {
             true => "IN_PROGRESS",
             false if self.failure.is_some() => "FAILED",
+            false
+                if self
+                    .content
+                    .as_ref()
+                    .is_some_and(|made| made.get().is_none()) =>
+            {
+                "IN_PROGRESS"
+            }
             false => "COMPLETE",
         }
     }
 
     fn result(&self, now: Timestamp) -> Option<&Content> {
-        let content = self.content.as_deref();
-        content.filter(|_| self.status(now) == "COMPLETE")
+        let content = self.content.as_ref()?.get()?;
+        (self.status(now) == "COMPLETE").then_some(content)
     }
 
     fn show(&self, now: Timestamp) -> Value {
         let status = self.status(now);
         let passed = now.duration_since(self.created_at).as_secs_f64();
         let percent = match status {
-            "IN_PROGRESS" => (passed / self.takes.as_secs_f64() * 100.0).clamp(0.0, 99.0),
+            "IN_PROGRESS" => {
+                (passed / self.takes.as_secs_f64().max(0.001) * 100.0).clamp(0.0, 99.0)
+            }
             _ => 100.0,
         };
         json!({

@@ -12,8 +12,8 @@ pub const HOLD_LIMIT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// The root field, the operation's name or the path of the calls it is for; every GraphQL call if none. For files
-    /// also `/files`, their folder such as `/files/imports`, or `/files/imports/errors` and `/files/imports/statuses`.
+    /// The root field, the operation's name in the SDK or the path of the calls it is for; every call and file if none. For
+    /// files also `/files`, their folder such as `/files/imports`, or `/files/imports/errors` and `/files/imports/statuses`.
     #[serde(default)]
     pub operation: Option<String>,
     /// How many calls it spoils before it is gone. Default 1.

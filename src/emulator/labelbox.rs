@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 use warp::{
     Filter,
     filters::BoxedFilter,
@@ -18,6 +18,7 @@ use warp::{
 };
 
 use super::{
+    exports::Unmade,
     faults::{FaultKind, hold},
     graphql::{Call, Endpoint, Refusal},
     listener::{closed, json_bytes, json_response, response},
@@ -79,18 +80,18 @@ impl Exchange {
             world.faults.take(&self.names())
         });
         match fault {
-            None => self.carry_out(shared),
+            None => self.carry_out(shared).await,
             Some(FaultKind::Delay { milliseconds }) => {
                 sleep(hold(milliseconds)).await;
-                self.carry_out(shared)
+                self.carry_out(shared).await
             }
             Some(FaultKind::AnswerLate { milliseconds }) => {
-                let answer = self.carry_out(shared);
+                let answer = self.carry_out(shared).await;
                 sleep(hold(milliseconds)).await;
                 answer
             }
             Some(FaultKind::DropAfter) => {
-                self.carry_out(shared);
+                self.carry_out(shared).await;
                 closed()
             }
             Some(
@@ -106,7 +107,7 @@ impl Exchange {
                     true => world.wish_export(wish),
                     false => world.wish_import(wish),
                 });
-                self.carry_out(shared)
+                self.carry_out(shared).await
             }
             Some(FaultKind::Hang { milliseconds }) => {
                 sleep(hold(milliseconds)).await;
@@ -132,19 +133,21 @@ impl Exchange {
         }
     }
 
-    fn carry_out(&self, shared: &Shared) -> Response {
+    async fn carry_out(&self, shared: &Shared) -> Response {
         if !has_key(&self.headers, shared) {
             // Captured from labelbox 7.17.0: the SDK takes this for a bad key whatever the status below 500.
             let body = Refusal::unauthenticated().body();
             return json_response(StatusCode::UNAUTHORIZED, &body);
         }
-        let result = match &self.call {
+        let (result, unmade) = match &self.call {
             Ok(call) => shared.change(|world| {
                 world.upload.clone_from(&self.upload);
-                call.execute(self.endpoint, world, Timestamp::now())
+                let result = call.execute(self.endpoint, world, Timestamp::now());
+                (result, std::mem::take(&mut world.exports.unmade))
             }),
-            Err(refusal) => Err(refusal.clone()),
+            Err(refusal) => (Err(refusal.clone()), Vec::new()),
         };
+        make(unmade).await;
         match result {
             Ok(body) => json_bytes(body),
             Err(refusal) => json_response(StatusCode::OK, &refusal.body()),
@@ -172,6 +175,18 @@ impl Exchange {
             operation: call.and_then(Call::name).map(str::to_owned),
             root_field: root_field.map(str::to_owned),
             bytes: self.bytes,
+        }
+    }
+}
+
+/// Makes the results of exports, each on a thread of its own. All are begun before one is waited for: whoever asked may be
+/// gone meanwhile, and the tasks are there.
+async fn make(unmade: Vec<Unmade>) {
+    let begin = |unmade: Unmade| spawn_blocking(move || unmade.make());
+    let making: Vec<_> = unmade.into_iter().map(begin).collect();
+    for making in making {
+        if let Err(error) = making.await {
+            tracing::error!(%error, "the result of an export cannot be made");
         }
     }
 }

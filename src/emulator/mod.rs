@@ -10,6 +10,7 @@ mod data_rows;
 mod dataset;
 mod document;
 mod exports;
+mod faultable;
 mod faults;
 mod files;
 mod graphql;

@@ -283,6 +283,11 @@ static ROOTS: [Root; 16] = [
     ),
 ];
 
+/// The names of all root fields.
+pub(super) fn root_fields() -> impl Iterator<Item = &'static str> {
+    ROOTS.iter().map(|root| root.name)
+}
+
 /// Finds the root field that `field` names and checks the selection under it.
 pub(super) fn check(
     field: &Field,

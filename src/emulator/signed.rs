@@ -15,7 +15,7 @@ use uuid::Uuid;
 const ENDED_LIMIT: usize = 10_000;
 
 /// Makes such addresses, and knows them again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Signer {
     /// `http://127.0.0.1:1234`
     base: String,

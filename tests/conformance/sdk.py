@@ -143,7 +143,7 @@ def main():
     check_config(model_run)
     check_new_run(client, ready)
     check_keys(ready)
-    check_data(client, ready, expect)
+    check_data(client, ready, expect, expect_raised)
     print(f"all checks passed with labelbox {labelbox.__version__}")
 
 

@@ -87,6 +87,11 @@ def check_imports(ready, model_run, labels, expect):
         task = model_run.add_predictions("from a file", file.name)
         task.wait_till_done(sleep_time_seconds=1)
     expect("an import with refused lines finishes", task.state.name, "FINISHED")
+    statuses = [(line["uuid"], line["status"]) for line in task.statuses]
+    wanted = list(zip([line["uuid"] for line in lines], ["SUCCESS", "FAILURE", "FAILURE"]))
+    expect("taken and refused lines have their statuses, in order", statuses, wanted)
+    rows = [line["dataRow"] for line in task.statuses]
+    expect("each status names its row", rows, [line["dataRow"] for line in lines])
     refused = [line["uuid"] for line in task.errors]
     expect("refused lines are told", refused, [line["uuid"] for line in lines[1:]])
     reasons = [line["errors"][0]["message"] for line in task.errors]
@@ -98,9 +103,35 @@ def check_imports(ready, model_run, labels, expect):
     expect("and compared with the labels", (digit["labels"], digit["right"]), (20, 19))
 
 
-def check_data(client, ready, expect):
+def check_failed_import(ready, model_run, labels, expect, expect_raised):
+    fault = {"operation": "createModelErrorAnalysisPredictionImport", "kind": {"fails": {"message": "out of luck"}}}
+    requests.post(f"{ready['control']}/faults", json=fault, timeout=30).raise_for_status()
+    key = sorted(labels)[30]
+    before = shown(ready, model_run)["predictions"]["predictions"]
+    task = model_run.add_predictions("fails as a whole", [prediction(key, labels[key])])
+    task.wait_till_done(sleep_time_seconds=1)
+    expect("an import can fail as a whole", task.state.name, "FAILED")
+    expect_raised("a failed import has no statuses", ValueError, lambda: task.statuses)
+    expect_raised("a failed import has no errors of single lines", ValueError, lambda: task.errors)
+    after = shown(ready, model_run)["predictions"]["predictions"]
+    expect("nothing of a failed import is taken", after, before)
+
+
+def check_empty_export(client, ready, expect, expect_raised):
+    made = requests.post(f"{ready['control']}/model-runs", json={}, timeout=30).json()
+    task = client.get_model_run(made["modelRunId"]).export()
+    task.wait_till_done()
+    expect("an export of no rows completes", str(getattr(task.status, "name", task.status)), "COMPLETE")
+    expect("it has no result", task.has_result(), False)
+    expect("and no errors", task.has_errors(), False)
+    expect_raised("there is nothing to stream", ValueError, task.get_buffered_stream)
+
+
+def check_data(client, ready, expect, expect_raised):
     model_run = run_with_digits(client, ready)
     labels = check_export(model_run, expect)
     check_splits(model_run, expect)
     check_ontology(client, model_run, expect)
     check_imports(ready, model_run, labels, expect)
+    check_failed_import(ready, model_run, labels, expect, expect_raised)
+    check_empty_export(client, ready, expect, expect_raised)

@@ -66,6 +66,7 @@ fn row(at: usize, digit: usize) -> Row {
         media_attributes: json!({ "height": 8, "width": 8, "mime_type": "image/png" }),
         extras: Map::new(),
         annotations: json!({ "objects": [], "classifications": [answer], "relationships": [] }),
+        given: None,
         split,
     }
 }

@@ -179,6 +179,7 @@ fn row(at: usize, text: String, marks: &[Mark]) -> Row {
         media_attributes: json!({ "mime_type": "text/plain" }),
         extras: Map::new(),
         annotations: json!({ "objects": objects, "classifications": [], "relationships": [] }),
+        given: None,
         split: match at % 10 {
             ..7 => 0,
             7 => 1,

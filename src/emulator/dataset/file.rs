@@ -1,18 +1,21 @@
-//! A user's own export as a dataset: its rows and labels, the ontology that these show, its splits.
+//! A user's own export as a dataset: its rows, labels and predictions, the ontology that these show, its splits.
 
 use std::{
     collections::HashMap,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Dataset, Row, RowData, Rows, SPLITS, question_id};
+use super::{Dataset, Given, Row, RowData, Rows, SPLITS, learned::Learned};
 
 /// The longest line that is read, in bytes.
 const LINE_LIMIT: usize = 64 << 20;
+
+/// What only a project's label tells: an export of a model run has none of it (docs: export reference).
+const OF_PROJECTS: [&str; 2] = ["label_details", "performance_details"];
 
 /// No place in [`SPLITS`]: the row does not say where it belongs.
 const UNKNOWN: usize = SPLITS.len();
@@ -45,19 +48,23 @@ pub(super) fn read(path: &Path) -> Result<Dataset, DatasetError> {
         path: path.to_owned(),
         source,
     };
-    let lines = BufReader::new(File::open(path).map_err(cannot)?).split(b'\n');
-    let (mut rows, mut ontology) = (Vec::new(), Ontology::default());
-    for (at, line) in lines.enumerate() {
-        let line = line.map_err(cannot)?;
+    let mut file = BufReader::new(File::open(path).map_err(cannot)?);
+    let (mut rows, mut ontology) = (Vec::new(), Learned::default());
+    let (mut line, mut number) = (Vec::new(), 0);
+    while next_line(&mut file, &mut line).map_err(cannot)? {
+        number += 1;
         if line.trim_ascii().is_empty() {
             continue;
         }
         let row = row(&line).map_err(|text| DatasetError::Line {
             path: path.to_owned(),
-            line: at + 1,
+            line: number,
             text,
         })?;
         ontology.learn(&row.annotations);
+        for prediction in row.given.iter().flat_map(|given| &given.predictions) {
+            ontology.learn(&prediction["annotations"]);
+        }
         rows.push(row);
     }
     split_by_order(&mut rows);
@@ -69,6 +76,13 @@ pub(super) fn read(path: &Path) -> Result<Dataset, DatasetError> {
         rows: Rows::listed(rows),
         media: HashMap::new(),
     })
+}
+
+/// Reads a line with its end, or no more of it than shows that it is too long; false behind the last one.
+fn next_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    line.clear();
+    let read = file.take(LINE_LIMIT as u64 + 1).read_until(b'\n', line)?;
+    Ok(read > 0)
 }
 
 fn row(line: &[u8]) -> Result<Row, String> {
@@ -84,14 +98,19 @@ fn row(line: &[u8]) -> Result<Row, String> {
         .iter()
         .filter_map(|key| Some(((*key).to_owned(), line.get(*key)?.clone())));
     let owner = owner(&line);
+    let given = Given {
+        labels: list(owner, "labels")?,
+        predictions: list(owner, "predictions")?,
+    };
     Ok(Row {
         global_key: text("global_key"),
         external_id: text("external_id"),
         row_data: RowData::Given(text("row_data").unwrap_or_default()),
         media_attributes: line["media_attributes"].clone(),
         extras: extras.collect(),
-        annotations: annotations(owner),
+        annotations: annotations(&given.labels),
         split: split(&line, owner).unwrap_or(UNKNOWN),
+        given: Some(given),
         id,
     })
 }
@@ -110,9 +129,29 @@ fn owner(line: &Value) -> &Value {
     }
 }
 
-fn annotations(owner: &Value) -> Value {
-    let annotations = &owner["labels"][0]["annotations"];
-    let list = |key: &str| annotations[key].as_array().cloned().unwrap_or_default();
+/// Labels or predictions, as far as an export of a model run tells them; none if nothing is said of any.
+fn list(owner: &Value, key: &str) -> Result<Vec<Value>, String> {
+    let mut entries = match owner.get(key) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(entries)) => entries.clone(),
+        Some(_) => return Err(format!("its {key} are no list")),
+    };
+    for entry in &mut entries {
+        let entry = entry.as_object_mut();
+        let entry = entry.ok_or_else(|| format!("one of its {key} is no object"))?;
+        entry.retain(|key, _| !OF_PROJECTS.contains(&key.as_str()));
+    }
+    Ok(entries)
+}
+
+/// What all labels of a row say together.
+fn annotations(labels: &[Value]) -> Value {
+    let list = |key: &str| -> Value {
+        let lists = labels
+            .iter()
+            .filter_map(|label| label["annotations"][key].as_array());
+        lists.flatten().cloned().collect()
+    };
     json!({
         "objects": list("objects"), "classifications": list("classifications"),
         "relationships": list("relationships"),
@@ -157,110 +196,4 @@ fn media_type(rows: &[Row]) -> &'static str {
         Some("video") => "VIDEO",
         _ => "TEXT",
     }
-}
-
-/// What labels show of their ontology.
-#[derive(Default)]
-struct Ontology {
-    tools: Map<String, Value>,
-    classifications: Map<String, Value>,
-}
-
-impl Ontology {
-    fn learn(&mut self, annotations: &Value) {
-        for object in annotations["objects"].as_array().into_iter().flatten() {
-            let name = object["name"].as_str().unwrap_or_default();
-            let tool = self.tools.entry(name).or_insert_with(|| tool(name, object));
-            let Some(below) = tool["classifications"].as_object_mut() else {
-                continue;
-            };
-            for answered in object["classifications"].as_array().into_iter().flatten() {
-                learn_answer(below, answered);
-            }
-        }
-        for answered in annotations["classifications"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
-            learn_answer(&mut self.classifications, answered);
-        }
-    }
-
-    fn normalized(self) -> Value {
-        let listed = |mut tool: Value| {
-            tool["classifications"] = values(tool["classifications"].take());
-            tool
-        };
-        let tools = self.tools.into_iter().map(|(_, tool)| listed(tool));
-        let classifications = Value::Object(self.classifications);
-        json!({ "tools": tools.collect::<Vec<_>>(), "classifications": values(classifications) })
-    }
-}
-
-fn tool(name: &str, object: &Value) -> Value {
-    let kind = match object["annotation_kind"].as_str().unwrap_or_default() {
-        kind if kind.ends_with("BoundingBox") => "rectangle",
-        kind if kind.ends_with("Polygon") => "polygon",
-        kind if kind.ends_with("Polyline") => "line",
-        kind if kind.ends_with("Point") => "point",
-        kind if kind.ends_with("Entity") => "named-entity",
-        _ => "raster-segmentation",
-    };
-    json!({
-        "schemaNodeId": format!("node-{name}"), "featureSchemaId": schema_id(object, name), "name": name,
-        "tool": kind, "required": false, "color": "#ff0000", "classifications": {},
-    })
-}
-
-fn learn_answer(known: &mut Map<String, Value>, answered: &Value) {
-    let name = answered["name"].as_str().unwrap_or_default();
-    let (kind, answers) = match answered {
-        _ if answered["radio_answer"].is_object() => ("radio", vec![&answered["radio_answer"]]),
-        _ if answered["checklist_answers"].is_array() => {
-            let answers = answered["checklist_answers"].as_array();
-            ("checklist", answers.into_iter().flatten().collect())
-        }
-        _ => ("text", Vec::new()),
-    };
-    let question = known.entry(name).or_insert_with(|| {
-        json!({
-            "schemaNodeId": format!("node-{name}"), "featureSchemaId": schema_id(answered, name), "name": name,
-            "instructions": name, "type": kind, "required": false, "scope": "global", "options": {},
-        })
-    });
-    let Some(options) = question["options"].as_object_mut() else {
-        return;
-    };
-    for answer in answers {
-        let label = answer["name"].as_str().unwrap_or_default();
-        options.entry(label).or_insert_with(|| {
-            json!({
-                "schemaNodeId": format!("node-{name}-{label}"), "featureSchemaId": schema_id(answer, label),
-                "label": label, "value": answer["value"], "options": [],
-            })
-        });
-    }
-}
-
-fn schema_id(value: &Value, name: &str) -> String {
-    let given = value["feature_schema_id"].as_str();
-    given.map_or_else(|| question_id(name), str::to_owned)
-}
-
-/// What was collected by name, as the list that Labelbox has; what is collected below it as well.
-fn values(collected: Value) -> Value {
-    let Value::Object(collected) = collected else {
-        return collected;
-    };
-    let listed = |mut value: Value| {
-        if value["options"].is_object() {
-            value["options"] = values(value["options"].take());
-        }
-        value
-    };
-    collected
-        .into_iter()
-        .map(|(_, value)| listed(value))
-        .collect()
 }

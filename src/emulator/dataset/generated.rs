@@ -112,6 +112,7 @@ fn row(number: &str, kind: &str, text: &str) -> Row {
         media_attributes: json!({ "mime_type": "text/plain" }),
         extras: Map::new(),
         annotations: json!({ "objects": [], "classifications": [answer], "relationships": [] }),
+        given: None,
         split: 0,
     }
 }

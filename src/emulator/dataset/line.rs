@@ -104,15 +104,13 @@ impl Wanted {
     }
 
     fn experiments(&self, row: &Row, addresses: &Addresses<'_>) -> Value {
-        let label = json!({
-            "label_kind": "Default", "version": "1.0.0", "id": format!("{}label", row.id),
-            "annotations": addresses.put_into(&row.annotations),
-        });
+        let labels = Value::from(row.labels());
         let mut run = json!({
-            "name": self.name, "run_data_row_id": format!("{}run", row.id), "labels": [label],
+            "name": self.name, "run_data_row_id": format!("{}run", row.id),
+            "labels": addresses.put_into(&labels),
         });
         if self.has("includePredictions") {
-            run["predictions"] = json!([]);
+            run["predictions"] = row.predictions().into();
         }
         json!({ &self.model_id: { "name": "emulated", "runs": { &self.model_run_id: run } } })
     }

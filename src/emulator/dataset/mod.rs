@@ -6,6 +6,7 @@ mod digits;
 mod entities;
 mod file;
 mod generated;
+mod learned;
 mod line;
 mod shapes;
 
@@ -61,10 +62,19 @@ pub(super) struct Row {
     pub(super) media_attributes: Value,
     /// `attachments`, `metadata_fields`, `embeddings`: what an export holds only if asked.
     pub(super) extras: Map<String, Value>,
-    /// `objects`, `classifications`, `relationships`, as they are exported.
+    /// `objects`, `classifications`, `relationships` of all its labels, as they are exported.
     pub(super) annotations: Value,
+    /// Its labels and predictions one by one; a single label with all annotations, and no prediction, if none.
+    pub(super) given: Option<Given>,
     /// One of [`SPLITS`], by its place there.
     pub(super) split: usize,
+}
+
+/// Labels and predictions as a user's own export has them.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    labels: Vec<Value>,
+    predictions: Vec<Value>,
 }
 
 /// What a row is about.
@@ -117,7 +127,8 @@ impl Dataset {
         Arc::new(generated::generated(rows, line_bytes))
     }
 
-    /// The rows of an export of Labelbox's, one JSON object a line. The ontology is what the labels show of it.
+    /// The rows of an export of Labelbox's, one JSON object a line, with all labels and predictions that they have. The
+    /// ontology is what these show of it.
     ///
     /// # Errors
     /// When the file cannot be read, or a line of it is no exported row.
@@ -177,6 +188,33 @@ impl Dataset {
             Rows::Listed(listed) => listed.by_name.get(id_or_key).copied(),
             Rows::Generated(generated) => generated.find(id_or_key),
         }
+    }
+}
+
+impl Row {
+    /// The id of its label, of the first one if there are several; none if there is no label.
+    pub(super) fn label_id(&self) -> Option<String> {
+        match &self.given {
+            None => Some(format!("{}label", self.id)),
+            Some(given) => given.labels.first()?["id"].as_str().map(str::to_owned),
+        }
+    }
+
+    /// Its labels, as they are exported but for the addresses of the dataset's own files.
+    fn labels(&self) -> Vec<Value> {
+        match &self.given {
+            Some(given) => given.labels.clone(),
+            None => vec![json!({
+                "label_kind": "Default", "version": "1.0.0", "id": self.label_id(),
+                "annotations": self.annotations,
+            })],
+        }
+    }
+
+    /// What a model predicted of it before, as it is exported.
+    fn predictions(&self) -> &[Value] {
+        let given = self.given.as_ref();
+        given.map_or(&[], |given| given.predictions.as_slice())
     }
 }
 

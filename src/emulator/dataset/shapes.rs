@@ -135,6 +135,7 @@ fn row(at: usize, shapes: &[Shape]) -> Row {
         media_attributes: json!({ "height": SIDE, "width": SIDE, "mime_type": "image/png" }),
         extras,
         annotations: json!({ "objects": objects, "classifications": [], "relationships": [] }),
+        given: None,
         split: match at % 6 {
             ..4 => 0,
             4 => 1,

@@ -1,13 +1,15 @@
 //! kill -9 on server and supervisors at random instants, over many jobs, while Labelbox fails now and then.
 //!
 //! Chance meets most points; those that matter are each met on purpose by a test of their own. In `points`, system call by
-//! system call, and over HTTP in `mirrored`:
+//! system call, over HTTP in `mirrored`, and on the way of data and predictions in `carried`:
 //!
 //! - after the 200; after `submitting` is committed; a supervisor is spawned and holds no lock; it holds the lock and no
 //!   claim; the claim is won and no command spawned; the command runs; it has ended and there is no record; the record is
 //!   written and not seen; it is seen and not committed: `at_every_step_a_kill_breaks_no_promise`,
 //!   `at_every_step_over_http_a_kill_breaks_no_promise`. The supervisor that comes late:
-//!   `a_supervisor_that_comes_late_finds_its_attempt_taken`.
+//!   `a_supervisor_that_comes_late_finds_its_attempt_taken`;
+//! - task, splits and rows of an export come; images come; predictions are frozen, posted and looked after:
+//!   `at_every_step_of_data_and_predictions_a_kill_breaks_no_promise`.
 //!
 //! Where Labelbox, a disk or a clock must stand in a certain way for it:
 //!
@@ -15,8 +17,8 @@
 //! |---|---|
 //! | a final is committed and not sent | `reporting::finals::a_final_that_nobody_was_told_when_the_server_was_killed_is_told` |
 //! | a final is sent and not marked | `reporting::finals::a_final_that_was_told_and_not_marked_when_the_server_was_killed_is_told_again` |
-//! | an export task is created and not recorded | `export::restart::a_task_that_labelbox_began_and_nobody_noted_is_followed_by_another_one` |
-//! | half of the data is downloaded | `export::restart::a_server_that_is_killed_goes_on_behind_what_is_on_disk` |
+//! | an export task is created and not recorded | `export::restart::a_task_that_labelbox_began_and_nobody_noted_is_found_by_its_name` |
+//! | half of the data is downloaded | `export::restart::a_server_that_is_killed_goes_on_behind_what_is_on_disk`, `files::circle::a_server_that_is_killed_while_files_come_in_goes_on_with_the_rest` |
 //! | a chunk is posted and its row not written | `upload::kills::a_kill_while_the_second_chunk_is_sent_loses_and_repeats_nothing` |
 //! | an import runs | `upload::kills::a_kill_while_an_import_runs_finds_it_again` |
 //! | a cancel is wished and not acted on | `stopping::a_wish_to_stop_that_could_not_be_acted_on_outlives_the_server` |
@@ -28,6 +30,7 @@
 //!
 //! `TRAINHOOK_KILLS` says how many kills (a few hundred if it is not set), `TRAINHOOK_SEED` which ones.
 
+mod carried;
 mod mirrored;
 mod models;
 mod points;

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
+use super::carried;
 use crate::{export, support::stack::model};
 
 /// Every command notes its launch when it starts; nothing else does.
-const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
+pub(super) const NOTE: &str = "echo $TRAINHOOK_LAUNCH_ID >> starts; ";
 
-/// What the models `predicting` and `mirrored` leave for Labelbox, in three imports.
+/// What the models `predicting`, `mirrored` and `carried` leave for Labelbox, in three imports.
 pub(super) const PREDICTIONS: usize = 5;
 
 pub(super) const MODELS: [&str; 9] = [
@@ -41,7 +42,8 @@ pub(super) fn models() -> String {
     let predicting = export::model("predicting", &hands_over, &settings);
     let predicting = predicting.replace("predictions = \"none\"", "predictions = \"required\"");
     let patient = format!("{NOTE}while [ ! -e release ]; do sleep 0.02; done");
-    models.concat() + &data + &predicting + &model("patient", &patient, quickly)
+    let carried = carried::model(quickly);
+    models.concat() + &data + &predicting + &carried + &model("patient", &patient, quickly)
 }
 
 pub(super) fn predictions() -> String {

@@ -14,10 +14,7 @@
 
 use std::{fs, path::Path};
 
-use trainhook::{
-    emulator::Dataset,
-    process::{self, ProcessId, Signal},
-};
+use trainhook::process::{self, ProcessId, Signal};
 
 use super::{Trial, promises};
 use crate::support::{
@@ -72,7 +69,7 @@ pub(super) async fn try_point(
     let Point { model, call, count } = point;
     let inject = format!("-e trace={call} -e inject={call}:signal=KILL:when={count}");
     let mut died = !start_traced(trial, traced, &inject).await;
-    let run = trial.stack.run_with(&Dataset::generated(200, 300));
+    let run = trial.stack.run_with(&trial.dataset);
     trial.click_on(run.clone(), model).await;
     let is_over = |trial: &Trial| {
         let timeline = trial.stack.emulator.timeline(&run);

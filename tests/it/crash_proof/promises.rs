@@ -17,10 +17,10 @@ use crate::support::{
 const INFRASTRUCTURE: [&str; 4] = ["start_failed", "preempted", "node_lost", "infra"];
 
 /// A job's row.
-struct Row {
-    id: String,
+pub(super) struct Row {
+    pub(super) id: String,
     run: String,
-    state: String,
+    pub(super) state: String,
 }
 
 pub(super) async fn hold(trial: &Trial) {
@@ -40,7 +40,7 @@ pub(super) async fn hold(trial: &Trial) {
 }
 
 /// All jobs, in the order of acceptance.
-fn rows(trial: &Trial) -> Vec<Row> {
+pub(super) fn rows(trial: &Trial) -> Vec<Row> {
     let file = trial.stack.folder.path().join("state/trainhook.db");
     let store = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let store = store.expect("the store opens");
@@ -148,7 +148,7 @@ fn nothing_goes_back_to_the_beginning(timeline: &[TimelineEntry]) {
 /// Nothing that was killed or went wrong keeps the data away, or leaves half of it.
 fn data_arrives(job: &Value) {
     let job = &job["job"];
-    if ["data", "mirrored"].contains(&job["model"].as_str().unwrap_or_default()) {
+    if ["data", "mirrored", "carried"].contains(&job["model"].as_str().unwrap_or_default()) {
         // A point may lie in the command itself.
         let is_killed = job["message"].as_str() == Some("killed by signal 9");
         let kept_away = ["export_failed", "preflight", "infra", "job_error"];
@@ -169,7 +169,7 @@ fn predictions_arrive_once(trial: &Trial, run: &str, job: &Value) {
     let lines: Vec<u64> = ours.map(|import| import.lines).collect();
     let all = PREDICTIONS as u64;
     assert!(lines.iter().sum::<u64>() <= all, "{arrived:?} {job}");
-    if ["predicting", "mirrored"].contains(&job["model"].as_str().unwrap_or_default()) {
+    if ["predicting", "mirrored", "carried"].contains(&job["model"].as_str().unwrap_or_default()) {
         assert_ne!(job["cause"], "upload_failed", "{job}");
         if job["state"] == "succeeded" {
             assert_eq!((lines.len(), lines.iter().sum()), (3, all), "{job}");

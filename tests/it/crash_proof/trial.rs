@@ -1,6 +1,6 @@
 //! What the kills are tried on: a server, its jobs, and a Labelbox that fails now and then.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -50,6 +50,8 @@ pub(super) struct Trial {
     /// Where the code of the model `mirrored` is.
     _code: TempDir,
     pub(super) numbers: Numbers,
+    /// What a fresh run has.
+    pub(super) dataset: Arc<Dataset>,
     /// Runs that the server has said yes to, and their jobs.
     pub(super) accepted: Vec<(String, String)>,
     /// How often each run was clicked, answered or not.
@@ -68,7 +70,7 @@ impl Trial {
         let executor = format!("[executors.local]\nkind = \"local\"\nmax_running = {SLOTS}\n");
         let rest = executor + &models() + &mirrored::executor_and_model(code.path());
         let server = format!(
-            "[server]\nredelivery_window = \"0s\"\n{}",
+            "[server]\nredelivery_window = \"0s\"\nmedia_allow = [\"127.0.0.1/32\"]\n{}",
             mirrored::listening(&proxy)
         );
         let stack = Stack::start_program(program, |endpoint| {
@@ -87,6 +89,7 @@ impl Trial {
             proxy,
             _code: code,
             numbers: Numbers::from(seed),
+            dataset: Dataset::generated(200, 300),
             accepted: Vec::new(),
             clicks: BTreeMap::new(),
             unanswered: None,
@@ -119,7 +122,7 @@ impl Trial {
             timeline.last().is_some_and(|last| is_final(&last.status))
         };
         run.filter(has_ended)
-            .unwrap_or_else(|| self.stack.run_with(&Dataset::generated(200, 300)))
+            .unwrap_or_else(|| self.stack.run_with(&self.dataset))
     }
 
     pub(super) async fn click_on(&mut self, run: String, model_type: &'static str) {

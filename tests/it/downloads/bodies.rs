@@ -131,6 +131,15 @@ async fn a_part_of_a_file_of_unknown_length_is_no_file() {
 }
 
 #[tokio::test]
+async fn a_part_that_ends_before_the_file_does_is_no_file() {
+    let headers = [("content-range", "bytes 0-4/10"), ("content-length", "5")];
+    let answer = [head("206 Partial Content", &headers), b"begin".to_vec()].concat();
+    let server = Hostile::answering("127.0.0.1", answer).await;
+    let text = transient(fetch(&downloads(LOOPBACK, &[]), source(&server.url("/"))).await);
+    assert!(text.contains("it ended at byte 5 of 10"), "{text}");
+}
+
+#[tokio::test]
 async fn silence_is_given_up_before_and_within_a_body() {
     let limits = Limits {
         silence: SOON,

@@ -72,6 +72,109 @@ async fn faults_come_and_go() {
         .expect_err("no answer");
 }
 
+async fn welcome(emulator: &Emulator) -> String {
+    let welcome = client().get(format!("http://{}/", emulator.address()));
+    let welcome = welcome.send().await.expect("an answer");
+    welcome.text().await.expect("text")
+}
+
+#[tokio::test]
+async fn every_fault_that_is_told_of_can_be_set_as_it_is_written() {
+    let emulator = start().await;
+    let told = welcome(&emulator).await;
+    let kinds = told.lines().map(str::trim);
+    let kinds: Vec<Value> = kinds
+        .skip_while(|line| !line.starts_with("\"kind\" is one of"))
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    assert_eq!(kinds.len(), 11, "{told}");
+    for kind in kinds {
+        let name = kind
+            .as_str()
+            .or_else(|| kind.as_object()?.keys().next().map(String::as_str));
+        let operation = match name.expect("a name") {
+            "truncateBody" => "/files/exports",
+            "refusesEvery" => "createModelErrorAnalysisPredictionImport",
+            _ => "exportDataRowsInModelRun",
+        };
+        let fault = json!({ "operation": operation, "kind": kind });
+        let (status, answer) = control(&emulator, Method::POST, "/faults", Some(fault)).await;
+        assert_eq!(status, 201, "{kind}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_an_unknown_operation_is_refused_with_those_that_there_are() {
+    let emulator = start().await;
+    let told = welcome(&emulator).await;
+    let wish = |operation: &str| Some(json!({ "operation": operation, "kind": "dropBefore" }));
+    for unknown in [
+        "updateTrainingPipelin",
+        "",
+        "/file",
+        "/files/nowhere/x",
+        "/masks/",
+        "/control/requests",
+    ] {
+        let (status, refusal) = control(&emulator, Method::POST, "/faults", wish(unknown)).await;
+        assert_eq!(status, 400, "{unknown:?}: {refusal}");
+        let text = refusal["error"]["message"].as_str().expect("a reason");
+        let (_, known) = text
+            .split_once("there are: ")
+            .expect("those that there are");
+        let known: Vec<&str> = known.split(", ").collect();
+        for name in [
+            "updateTrainingPipeline",
+            "setPipelineStatusPyApi",
+            "/_gql",
+            "/files/exports",
+        ] {
+            assert!(known.contains(&name), "{name}: {text}");
+        }
+        assert!(known.iter().all(|name| told.contains(name)), "{text}");
+    }
+    for known in [
+        "annotationGroups",
+        "GetUserCreatedTasksPyApi",
+        "/graphql",
+        "/masks",
+        "/files/media/digit-0001.png",
+    ] {
+        let (status, refusal) = control(&emulator, Method::POST, "/faults", wish(known)).await;
+        assert_eq!(status, 201, "{known}: {refusal}");
+    }
+    // The refused ones wait for nothing.
+    control(&emulator, Method::DELETE, "/faults", None).await;
+    let (_, run) = emulator.create_model_run(None, "run");
+    let body = update(&run, json!({ "status": "COMPLETE" }));
+    let answer = post(&emulator, "/_gql", &body).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_fault_that_cannot_happen_to_its_operation_is_refused() {
+    let emulator = start().await;
+    for (operation, kind) in [
+        (
+            "updateTrainingPipeline",
+            json!({ "fails": { "message": "m" } }),
+        ),
+        ("/files/exports", json!({ "takes": { "milliseconds": 1 } })),
+        (
+            "exportDataRowsInModelRun",
+            json!({ "refusesEvery": { "lines": 2 } }),
+        ),
+        ("task", json!({ "truncateBody": { "bytes": 1 } })),
+        ("/masks", json!("dropAfter")),
+    ] {
+        let fault = json!({ "operation": operation, "kind": kind });
+        let (status, refusal) = control(&emulator, Method::POST, "/faults", Some(fault)).await;
+        assert_eq!(status, 400, "{operation}: {refusal}");
+        let text = refusal["error"]["message"].as_str().expect("a reason");
+        assert!(text.contains("but only to"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_click_is_made_on_demand() {
     let emulator = start().await;
@@ -130,8 +233,6 @@ async fn only_this_machine_steers() {
         let status = answer.expect("an answer").status();
         assert_eq!(status.as_u16(), wanted, "{header}: {value}");
     }
-    let welcome = client().get(format!("http://{}/", emulator.address()));
-    let welcome = welcome.send().await.expect("an answer");
-    let text = welcome.text().await.expect("text");
+    let text = welcome(&emulator).await;
     assert!(text.contains("/control/click"), "{text}");
 }

@@ -1,9 +1,11 @@
 //! A run's data, exported into the job directory before its command begins.
 
+mod announced;
 mod broken;
 mod circle;
 mod disk;
 mod heads;
+mod later;
 mod parameters;
 mod places;
 mod preflight;

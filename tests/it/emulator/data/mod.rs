@@ -3,6 +3,7 @@
 mod datasets;
 mod exports;
 mod imports;
+mod own;
 
 use std::{sync::Arc, time::Duration};
 
