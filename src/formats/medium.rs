@@ -12,6 +12,9 @@ use super::{
 };
 use crate::dataset::{Row, Split};
 
+/// So many rows of a split are asked what they are.
+const ROWS_ASKED: usize = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Medium {
     Images,
@@ -47,15 +50,20 @@ impl Medium {
     }
 }
 
+/// Of the first rows of each split, what the first one says of which anything is known.
 fn first_mime_type(wanted: &Write<'_>) -> Result<Option<String>, FormatError> {
     for split in Split::ALL {
         let path = wanted.data.join(split.file_name());
         let Some(file) = open(&path)? else { continue };
         let mut lines = Lines::new(BufReader::new(file), ROW_LIMIT);
-        let first = lines.next().map_err(at(&path))?;
-        let row = first.and_then(|line| Row::read(line.content?).ok());
-        if let Some(row) = row {
-            return Ok(row.media_attributes.mime_type);
+        for _ in 0..ROWS_ASKED {
+            let Some(line) = lines.next().map_err(at(&path))? else {
+                break;
+            };
+            let row = line.content.and_then(|content| Row::read(content).ok());
+            if let Some(mime_type) = row.and_then(|row| row.media_attributes.mime_type) {
+                return Ok(Some(mime_type));
+            }
         }
     }
     Ok(None)

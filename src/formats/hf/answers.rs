@@ -84,13 +84,13 @@ impl Column {
 }
 
 fn names(answered: &Answered) -> Value {
-    let several = answered.checklist_answers.iter().flatten();
+    let several = answered.checklist_answers.iter();
     let answers = several.chain(&answered.radio_answer);
     answers.map(|answer| answer.name.as_str()).collect()
 }
 
 fn one(answered: &Answered) -> Value {
-    let several = answered.checklist_answers.iter().flatten();
+    let several = answered.checklist_answers.iter();
     let mut answers = answered.radio_answer.iter().chain(several);
     let words = || {
         answered

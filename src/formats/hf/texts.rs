@@ -22,7 +22,7 @@ use crate::{
         FormatError, Note, Notes,
         classes::Entities,
         error::at,
-        targets::{Item, open_own},
+        targets::{Item, open_own, unknown},
     },
 };
 
@@ -62,18 +62,16 @@ impl Texts {
         Ok(())
     }
 
+    /// Writes a row; answers what is in the way, if it cannot be written.
     pub(in crate::formats) fn row(
         &mut self,
         item: &Item<'_>,
         data: &Path,
         notes: &mut Notes,
-    ) -> Result<(), FormatError> {
+    ) -> Result<Option<Note>, FormatError> {
         let text = match text(item.row, data) {
             Ok(text) => text,
-            Err(note) => {
-                notes.add(note, item.id());
-                return Ok(());
-            }
+            Err(note) => return Ok(Some(note)),
         };
         let mut answers = Map::new();
         self.columns.fill(&mut answers, item.label);
@@ -89,10 +87,10 @@ impl Texts {
             entities: &self.entities,
             answers: &answers,
         };
-        match &mut self.lines {
-            Some(lines) => lines.push(&line),
-            None => Ok(()),
+        if let Some(lines) = &mut self.lines {
+            lines.push(&line)?;
         }
+        Ok(None)
     }
 
     fn entities_of(&self, item: &Item<'_>, notes: &mut Notes) -> Vec<Entity> {
@@ -102,7 +100,8 @@ impl Texts {
         for object in objects {
             match (self.entities.number_of(object), object.location) {
                 (Some(class), Some(location)) => entities.push(Entity { class, location }),
-                (None, _) => notes.add(Note::UnknownClass, item.id()),
+                (None, _) => notes.add(unknown(object), item.id()),
+                (_, None) if object.unreadable => notes.add(Note::UnreadableObject, item.id()),
                 (_, None) => notes.add(Note::OtherKind, item.id()),
             }
         }

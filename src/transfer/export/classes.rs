@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::dataset::{Answer, Answered, Object, Ontology, Row};
+use crate::dataset::{Answer, Answered, Object, Ontology, Row, RowError};
 
 /// The classes that were seen so far, by their schema ids.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl SeenClasses {
     ///
     /// # Errors
     /// When the line is no row that we understand.
-    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), serde_json::Error> {
+    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), RowError> {
         let row = Row::read(line)?;
         for label in row.labels() {
             for object in &label.annotations.objects {
@@ -49,7 +49,7 @@ impl SeenClasses {
         else {
             return;
         };
-        let checked = answered.checklist_answers.iter().flatten();
+        let checked = answered.checklist_answers.iter();
         for Answer {
             name,
             feature_schema_id,
