@@ -12,6 +12,9 @@ use super::{
 };
 use crate::dataset::{Row, Split};
 
+/// The word for an ontology of which nobody has said what it is of (labelbox 7.17.0: `schema/media_type.py`).
+const UNKNOWN: &str = "UNKNOWN";
+
 /// So many rows of a split are asked what they are.
 const ROWS_ASKED: usize = 1_000;
 
@@ -27,17 +30,26 @@ impl Medium {
     /// By Labelbox's word for what the ontology is of, or else by what it asks for, or else by a row's own word.
     pub(super) fn of(wanted: &Write<'_>) -> Result<Self, FormatError> {
         let ontology = wanted.ontology;
-        Ok(match ontology.media_type.as_deref() {
-            Some("IMAGE") => Self::Images,
-            Some("TEXT") => Self::Texts,
+        let word = ontology.media_type.as_deref();
+        let word = word.filter(|word| !word.eq_ignore_ascii_case(UNKNOWN));
+        Ok(match word {
+            Some(word) if word.eq_ignore_ascii_case("IMAGE") => Self::Images,
+            Some(word) if word.eq_ignore_ascii_case("TEXT") => Self::Texts,
             Some(other) => Self::Other(other.to_owned()),
             None if !Regions::of(ontology).is_empty() => Self::Images,
             None if !Entities::of(ontology).is_empty() => Self::Texts,
-            None => match first_mime_type(wanted)? {
-                Some(mime) if mime.starts_with("image/") => Self::Images,
-                _ => Self::Texts,
-            },
+            None => Self::of_mime_type(first_mime_type(wanted)?),
         })
+    }
+
+    fn of_mime_type(mime_type: Option<String>) -> Self {
+        let is = |beginning: &str| mime_type.as_deref()?.starts_with(beginning).then_some(());
+        let other = ["video/", "audio/", "application/pdf"];
+        match mime_type.clone() {
+            _ if is("image/").is_some() => Self::Images,
+            Some(word) if other.iter().any(|other| is(other).is_some()) => Self::Other(word),
+            _ => Self::Texts,
+        }
     }
 
     /// Labelbox's word for it.

@@ -28,6 +28,8 @@ pub enum Note {
     FurtherLabels,
     /// The ontology has no such class.
     UnknownClass,
+    /// A question of the ontology has no such answer.
+    UnknownAnswer,
     /// An object that the format has no form for, such as a line.
     OtherKind,
     /// An object without an extent.
@@ -69,6 +71,7 @@ impl Note {
             Self::UnknownClass => {
                 "objects are of classes that the ontology does not have and were left out"
             }
+            Self::UnknownAnswer => "answers are none that the ontology has and were left out",
             Self::OtherKind => "objects have no form in this format and were left out",
             Self::NoExtent => "objects have no extent and were left out",
             Self::Outside => "objects reach beyond their image or text and were cut off",

@@ -42,7 +42,7 @@ pub(super) trait ImageTarget {
     fn begin_split(&mut self, split: Split) -> Result<(), FormatError>;
     fn image(&mut self, item: &Item<'_>, image: &Image) -> Result<(), FormatError>;
     fn region(&mut self, region: &Region<'_>, notes: &mut Notes) -> Result<(), FormatError>;
-    fn end_image(&mut self, item: &Item<'_>) -> Result<(), FormatError>;
+    fn end_image(&mut self, item: &Item<'_>, notes: &mut Notes) -> Result<(), FormatError>;
     fn end_split(&mut self) -> Result<(), FormatError>;
     fn finish(&mut self, notes: &mut Notes) -> Result<(), FormatError>;
 }
@@ -217,7 +217,7 @@ fn image_row(
             }
         }
     }
-    each(targets.iter_mut(), |target| target.end_image(item))
+    each(targets.iter_mut(), |target| target.end_image(item, notes))
 }
 
 /// What is in the way of an object whose class is not known.

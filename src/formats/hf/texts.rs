@@ -74,12 +74,12 @@ impl Texts {
             Err(note) => return Ok(Some(note)),
         };
         let mut answers = Map::new();
-        self.columns.fill(&mut answers, item.label);
+        let mut note = |note| notes.add(note, item.id());
+        self.columns.fill(&mut answers, item.label, &mut note);
         let tagged = !self.entities.is_empty();
-        let tokens = tagged.then(|| {
-            let entities = self.entities_of(item, notes);
-            tokens(&text, entities, &mut |note| notes.add(note, item.id()))
-        });
+        // Also where there are no tags: what was marked and is left out is told.
+        let entities = self.entities_of(item, &mut note);
+        let tokens = tagged.then(|| tokens(&text, entities, &mut note));
         let line = Line {
             id: item.id(),
             text: &text,
@@ -93,16 +93,16 @@ impl Texts {
         Ok(None)
     }
 
-    fn entities_of(&self, item: &Item<'_>, notes: &mut Notes) -> Vec<Entity> {
+    fn entities_of(&self, item: &Item<'_>, note: &mut dyn FnMut(Note)) -> Vec<Entity> {
         let annotations = item.label.map(|Label { annotations }| annotations);
         let objects = annotations.into_iter().flat_map(|it| &it.objects);
         let mut entities = Vec::new();
         for object in objects {
             match (self.entities.number_of(object), object.location) {
                 (Some(class), Some(location)) => entities.push(Entity { class, location }),
-                (None, _) => notes.add(unknown(object), item.id()),
-                (_, None) if object.unreadable => notes.add(Note::UnreadableObject, item.id()),
-                (_, None) => notes.add(Note::OtherKind, item.id()),
+                (None, _) => note(unknown(object)),
+                (_, None) if object.unreadable => note(Note::UnreadableObject),
+                (_, None) => note(Note::OtherKind),
             }
         }
         entities
