@@ -74,7 +74,8 @@ pub struct Preflight {
     pub validation: u32,
     /// Rows to be measured by, at least.
     pub test: u32,
-    /// Whether every class of the ontology must stand in some label.
+    /// Whether every class of the ontology, a tool or an answer, must stand in a label of the training split; of the rows
+    /// without a split where none is for training.
     pub every_class_labelled: bool,
 }
 

@@ -10,6 +10,9 @@ use super::spelling::is_near;
 /// Keys of a config that a sentence names.
 const MOST_MISSES: usize = 3;
 
+/// Characters of a key that a sentence repeats.
+const LONGEST_KEY: usize = 40;
+
 /// Hyper-parameters, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -141,16 +144,29 @@ impl Settled {
             let mut names = self.params.iter().map(|(name, _)| name);
             names.find(|name| is_near(&plain(key), &plain(name)))
         };
-        let misses: Vec<String> = self
+        let mut misses = self
             .others
             .keys()
-            .filter_map(|key| Some(format!("{key} (did you mean {}?)", near(key)?)))
-            .take(MOST_MISSES)
-            .collect();
-        let misses = (!misses.is_empty()).then(|| misses.join(", "))?;
+            .filter_map(|key| Some((key, near(key)?)))
+            .map(|(key, name)| format!("{} (did you mean {name}?)", shortened(key)));
+        let mut told: Vec<String> = misses.by_ref().take(MOST_MISSES).collect();
+        match misses.count() {
+            _ if told.is_empty() => return None,
+            0 => {}
+            more => told.push(format!("{more} more")),
+        }
         Some(format!(
-            "the model run's config sets what is no parameter: {misses}"
+            "the model run's config sets what is no parameter: {}",
+            told.join(", ")
         ))
+    }
+}
+
+/// The beginning of a key: somebody else chose how long it is.
+fn shortened(key: &str) -> String {
+    match key.char_indices().nth(LONGEST_KEY) {
+        None => key.to_owned(),
+        Some((end, _)) => format!("{}…", &key[..end]),
     }
 }
 

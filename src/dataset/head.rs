@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+
+use super::{RowError, found::Found};
 
 /// What identifies a row, and how large its medium is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -11,7 +12,7 @@ pub struct RowHead<'a> {
     #[serde(borrow)]
     data_row: Names<'a>,
     #[serde(default)]
-    media_attributes: Option<Sides>,
+    media_attributes: Found<Sides>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,30 +20,20 @@ struct Names<'a> {
     #[serde(borrow)]
     id: Name<'a>,
     #[serde(borrow, default)]
-    global_key: Option<Name<'a>>,
+    global_key: Found<Name<'a>>,
 }
 
 /// Within an `Option`, serde would copy the text itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// None where there is anything but a number of pixels, which must not keep a whole export away.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 struct Sides {
     #[serde(default)]
-    width: Side,
+    width: Found<f64>,
     #[serde(default)]
-    height: Side,
-}
-
-/// A number of pixels; none where there is anything else, which must not keep a whole export away.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Side(Option<f64>);
-
-impl<'de> Deserialize<'de> for Side {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(value.get().parse().ok()))
-    }
+    height: Found<f64>,
 }
 
 impl<'a> RowHead<'a> {
@@ -50,8 +41,8 @@ impl<'a> RowHead<'a> {
     ///
     /// # Errors
     /// When it is no JSON object with a `data_row` that has an id.
-    pub fn read(line: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line)
+    pub fn read(line: &'a [u8]) -> Result<Self, RowError> {
+        serde_json::from_slice(line).map_err(|error| RowError::of(&error))
     }
 
     /// Labelbox's id of the row.
@@ -63,13 +54,13 @@ impl<'a> RowHead<'a> {
     /// The name that its owner gave it.
     #[must_use]
     pub fn global_key(&self) -> Option<&str> {
-        self.data_row.global_key.as_ref().map(|name| &*name.0)
+        self.data_row.global_key.as_known().map(|name| &*name.0)
     }
 
     /// Width and height in pixels, where Labelbox knows both.
     #[must_use]
     pub fn size(&self) -> Option<(f64, f64)> {
-        let Sides { width, height } = self.media_attributes?;
-        Some((width.0?, height.0?))
+        let Sides { width, height } = self.media_attributes.known()?;
+        Some((width.known()?, height.known()?))
     }
 }

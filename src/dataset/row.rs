@@ -1,10 +1,16 @@
 //! One line of an export: a data row with its labels (docs: export format of a model run).
 //!
-//! Only what is needed of it is read; all else of a line is left as it came.
+//! Only what is needed of it is read; all else of a line is left as it came. A `null` is as good as nothing, and what has
+//! a shape that nobody knows is told from what is not there: a row is not lost for an object that is.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{
+    RowError,
+    found::{Found, elements, given, known, object},
+};
 
 /// A data row, as it stands in a line of `data/<split>.ndjson`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -12,11 +18,11 @@ pub struct Row {
     /// The row itself.
     pub data_row: DataRow,
     /// What Labelbox knows of the medium.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub media_attributes: MediaAttributes,
     /// What is known of it, by model and model run.
     #[serde(default)]
-    experiments: BTreeMap<String, Experiment>,
+    experiments: Found<BTreeMap<String, Option<Experiment>>>,
 }
 
 /// What identifies a row, and where its content is.
@@ -25,16 +31,16 @@ pub struct DataRow {
     /// Labelbox's id of it.
     pub id: String,
     /// The name that its owner gave it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub global_key: Option<String>,
     /// Another name, which need not be unique.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub external_id: Option<String>,
     /// The address of the medium, or the text itself.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub row_data: Option<String>,
     /// Where its medium lies, below the data folder.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub local_path: Option<String>,
 }
 
@@ -42,25 +48,25 @@ pub struct DataRow {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct MediaAttributes {
     /// In pixels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub height: Option<f64>,
     /// In pixels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub width: Option<f64>,
     /// `image/png` and so on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub mime_type: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 struct Experiment {
-    #[serde(default)]
-    runs: BTreeMap<String, Run>,
+    #[serde(default, deserialize_with = "given")]
+    runs: BTreeMap<String, Option<Run>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 struct Run {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "elements")]
     labels: Vec<Label>,
 }
 
@@ -68,7 +74,7 @@ struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Label {
     /// All that was said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub annotations: Annotations,
 }
 
@@ -76,46 +82,91 @@ pub struct Label {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Annotations {
     /// What was drawn or marked.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub objects: Vec<Object>,
     /// What was answered about the whole row.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "answers")]
     pub classifications: Vec<Answered>,
 }
 
 /// Something that was drawn or marked.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(from = "ObjectFields")]
 pub struct Object {
     /// The tool's name.
-    #[serde(default)]
     pub name: String,
     /// The tool's schema id.
-    #[serde(default)]
     pub feature_schema_id: Option<String>,
     /// `ImageBoundingBox`, `TextEntity` and so on.
-    #[serde(default)]
     pub annotation_kind: String,
     /// What was answered about it.
-    #[serde(default)]
     pub classifications: Vec<Answered>,
     /// In pixels.
-    #[serde(default)]
     pub bounding_box: Option<BoundingBox>,
     /// In pixels.
-    #[serde(default)]
     pub polygon: Option<Vec<Point>>,
     /// In pixels.
-    #[serde(default)]
     pub line: Option<Vec<Point>>,
     /// In pixels.
-    #[serde(default)]
     pub point: Option<Point>,
     /// Its own mask.
-    #[serde(default)]
     pub mask: Option<Mask>,
     /// In characters.
-    #[serde(default)]
     pub location: Option<Location>,
+    /// Whether some of it, or all, has a shape that nobody knows, and is missing here.
+    pub unreadable: bool,
+}
+
+#[derive(Deserialize)]
+struct ObjectFields {
+    #[serde(default, deserialize_with = "known")]
+    name: String,
+    #[serde(default, deserialize_with = "known")]
+    feature_schema_id: Option<String>,
+    #[serde(default, deserialize_with = "known")]
+    annotation_kind: String,
+    #[serde(default)]
+    classifications: Found<Vec<Option<Answered>>>,
+    #[serde(default, deserialize_with = "object")]
+    bounding_box: Found<BoundingBox>,
+    #[serde(default)]
+    polygon: Found<Vec<Point>>,
+    #[serde(default)]
+    line: Found<Vec<Point>>,
+    #[serde(default, deserialize_with = "object")]
+    point: Found<Point>,
+    #[serde(default, deserialize_with = "object")]
+    mask: Found<Mask>,
+    #[serde(default, deserialize_with = "object")]
+    location: Found<Location>,
+}
+
+impl From<ObjectFields> for Object {
+    fn from(fields: ObjectFields) -> Self {
+        let unreadable = [
+            fields.classifications.is_other(),
+            fields.bounding_box.is_other(),
+            fields.polygon.is_other(),
+            fields.line.is_other(),
+            fields.point.is_other(),
+            fields.mask.is_other(),
+            fields.location.is_other(),
+        ];
+        let answered = fields.classifications.known().into_iter().flatten();
+        Self {
+            name: fields.name,
+            feature_schema_id: fields.feature_schema_id,
+            annotation_kind: fields.annotation_kind,
+            classifications: answered.flatten().collect(),
+            bounding_box: fields.bounding_box.known(),
+            polygon: fields.polygon.known(),
+            line: fields.line.known(),
+            point: fields.point.known(),
+            mask: fields.mask.known(),
+            location: fields.location.known(),
+            unreadable: unreadable.contains(&true),
+        }
+    }
 }
 
 /// A box, in pixels.
@@ -144,7 +195,7 @@ pub struct Point {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Mask {
     /// At Labelbox, for whoever has a key.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub url: String,
     /// Where it lies, below the data folder.
     #[serde(default)]
@@ -164,7 +215,7 @@ pub struct Location {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Answered {
     /// The question's name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: String,
     /// The question's schema id.
     #[serde(default)]
@@ -173,24 +224,27 @@ pub struct Answered {
     #[serde(default)]
     pub radio_answer: Option<Answer>,
     /// Any number of answers.
-    #[serde(default)]
-    pub checklist_answers: Option<Vec<Answer>>,
+    #[serde(default, deserialize_with = "elements")]
+    pub checklist_answers: Vec<Answer>,
     /// An answer in words.
     #[serde(default)]
     pub text_answer: Option<TextAnswer>,
+    /// Whether it has a shape that nobody knows, and all of it is missing here.
+    #[serde(skip)]
+    pub unreadable: bool,
 }
 
 /// An answer from a list.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Answer {
     /// Its name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub name: String,
     /// Its schema id.
     #[serde(default)]
     pub feature_schema_id: Option<String>,
     /// What was answered after it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "elements")]
     pub classifications: Vec<Answered>,
 }
 
@@ -198,7 +252,7 @@ pub struct Answer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct TextAnswer {
     /// The words.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub content: String,
 }
 
@@ -206,15 +260,23 @@ impl Row {
     /// Reads a line of an export.
     ///
     /// # Errors
-    /// When it is no JSON object with a `data_row` that has an id, or something in it has another shape than known.
-    pub fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line)
+    /// When it is no JSON object with a `data_row` that has an id.
+    pub fn read(line: &[u8]) -> Result<Self, RowError> {
+        serde_json::from_slice(line).map_err(|error| RowError::of(&error))
     }
 
     /// What labellers said of the row in the model run that was exported.
     pub fn labels(&self) -> impl Iterator<Item = &Label> {
-        let runs = self.experiments.values().flat_map(|of| of.runs.values());
+        let experiments = self.experiments.as_known().into_iter();
+        let experiments = experiments.flat_map(BTreeMap::values).flatten();
+        let runs = experiments.flat_map(|of| of.runs.values()).flatten();
         runs.flat_map(|run| &run.labels)
+    }
+
+    /// Whether what labellers said has a shape that nobody knows, so that nothing of it is among [`Row::labels`].
+    #[must_use]
+    pub const fn has_unreadable_labels(&self) -> bool {
+        self.experiments.is_other()
     }
 
     /// Width and height in pixels, where Labelbox knows both.
@@ -222,4 +284,35 @@ impl Row {
     pub fn size(&self) -> Option<(f64, f64)> {
         Some((self.media_attributes.width?, self.media_attributes.height?))
     }
+}
+
+/// Elements that are `null` are none; of others, each has its place.
+fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Object>, D::Error> {
+    let unreadable = || Object {
+        unreadable: true,
+        ..Object::default()
+    };
+    each_or(deserializer, unreadable)
+}
+
+fn answers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Answered>, D::Error> {
+    let unreadable = || Answered {
+        unreadable: true,
+        ..Answered::default()
+    };
+    each_or(deserializer, unreadable)
+}
+
+fn each_or<'de, T, D>(deserializer: D, unreadable: impl Fn() -> T) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let list: Option<Vec<Found<T>>> = Option::deserialize(deserializer)?;
+    let each = |found| match found {
+        Found::Nothing => None,
+        Found::Known(element) => Some(element),
+        Found::Other => Some(unreadable()),
+    };
+    Ok(list.into_iter().flatten().filter_map(each).collect())
 }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Notes;
 use crate::config::Format;
 
 /// Why a format cannot be written or read.
@@ -42,6 +43,16 @@ pub enum FormatError {
     TooMuch {
         /// How many bytes are taken.
         most: u64,
+    },
+    /// Of all rows of a split, or of all there are, none is left to learn from; no other try will help.
+    #[error("none of the {rows} {of} can be written in the model's formats: {notes}")]
+    NothingLeft {
+        /// How many rows there are.
+        rows: u64,
+        /// Which: a word or two.
+        of: &'static str,
+        /// What is in the way.
+        notes: Notes,
     },
     /// The caller wished it to stop.
     #[error("stopped")]

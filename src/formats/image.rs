@@ -48,11 +48,12 @@ impl Image {
         let path = row.data_row.local_path.as_deref();
         let path = path.filter(|path| stays(path)).ok_or(Note::NoFile)?;
         let mime = row.media_attributes.mime_type.as_deref();
-        if mime.is_some_and(|mime| !mime.starts_with("image/")) {
-            return Err(Note::NotAnImage);
-        }
-        let extension = named(path, mime.unwrap_or_default());
-        let extension = extension.or_else(|| Head::of(&mut open(path)?)?.kind());
+        let looked_at = || Head::of(&mut open(path)?)?.kind();
+        let extension = match mime {
+            // Storage that was not told what it keeps says `application/octet-stream` of anything.
+            Some(other) if !other.starts_with("image/") => looked_at(),
+            _ => named(path, mime.unwrap_or_default()).or_else(looked_at),
+        };
         Ok(Self {
             path: path.to_owned(),
             extension: extension.ok_or(Note::NotAnImage)?,

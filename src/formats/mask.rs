@@ -23,7 +23,7 @@ pub(super) enum MaskError {
 pub(super) fn read(file: File) -> Result<Bitmap, MaskError> {
     let limits = Limits { bytes: MOST_MEMORY };
     let mut decoder = Decoder::new_with_limits(BufReader::new(file), limits);
-    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info()?;
     let info = reader.info();
     let (size, interlaced) = (
@@ -34,7 +34,12 @@ pub(super) fn read(file: File) -> Result<Bitmap, MaskError> {
         info.interlaced,
     );
     let mut mask = Bitmap::new(size).ok_or(MaskError::TooLarge)?;
-    let colour = reader.output_color_type().0;
+    let (colour, depth) = reader.output_color_type();
+    let pixel = Pixel {
+        bytes: colour.samples() * if depth == BitDepth::Sixteen { 2 } else { 1 },
+        alpha: matches!(colour, ColorType::GrayscaleAlpha | ColorType::Rgba),
+        samples: colour.samples(),
+    };
     if interlaced {
         let length = reader
             .output_buffer_size()
@@ -42,25 +47,36 @@ pub(super) fn read(file: File) -> Result<Bitmap, MaskError> {
         let mut pixels = vec![0; length.ok_or(MaskError::TooLarge)?];
         let frame = reader.next_frame(&mut pixels)?;
         for (y, row) in (0..size.height).zip(pixels.chunks(frame.line_size.max(1))) {
-            add_row(&mut mask, y, row, colour);
+            add_row(&mut mask, y, row, pixel);
         }
     } else {
         for y in 0..size.height {
             let Some(row) = reader.next_row()? else { break };
-            add_row(&mut mask, y, row.data(), colour);
+            add_row(&mut mask, y, row.data(), pixel);
         }
     }
     Ok(mask)
 }
 
-fn add_row(mask: &mut Bitmap, y: u32, row: &[u8], colour: ColorType) {
-    for (x, pixel) in (0..mask.size().width).zip(row.chunks(colour.samples())) {
-        let alpha = matches!(colour, ColorType::GrayscaleAlpha | ColorType::Rgba);
-        let (shown, colours) = match (alpha, pixel) {
-            (true, [colours @ .., alpha]) => (*alpha > 0, colours),
-            _ => (true, pixel),
-        };
-        if shown && colours.iter().any(|colour| *colour > 0) {
+/// How a pixel lies in a row.
+#[derive(Debug, Clone, Copy)]
+struct Pixel {
+    bytes: usize,
+    samples: usize,
+    /// Whether its last sample says how much of it is seen.
+    alpha: bool,
+}
+
+/// A sample of two bytes is above zero as soon as one of them is.
+fn add_row(mask: &mut Bitmap, y: u32, row: &[u8], pixel: Pixel) {
+    let colours = match pixel.alpha {
+        true => pixel.bytes - pixel.bytes / pixel.samples,
+        false => pixel.bytes,
+    };
+    let is_set = |samples: &[u8]| samples.iter().any(|byte| *byte > 0);
+    for (x, bytes) in (0..mask.size().width).zip(row.chunks(pixel.bytes)) {
+        let (colour, alpha) = bytes.split_at(colours.min(bytes.len()));
+        if is_set(colour) && (!pixel.alpha || is_set(alpha)) {
             mask.add(x, y);
         }
     }

@@ -18,10 +18,18 @@ pub enum Note {
     NoSize,
     /// A row's text is not UTF-8, or too long.
     UnreadableText,
+    /// Nothing can be read of what was said of a row.
+    UnreadableLabels,
+    /// An object has a shape that nobody knows.
+    UnreadableObject,
+    /// An answer has a shape that nobody knows.
+    UnreadableAnswer,
     /// A row has labels of several people: the first one counts.
     FurtherLabels,
     /// The ontology has no such class.
     UnknownClass,
+    /// A question of the ontology has no such answer.
+    UnknownAnswer,
     /// An object that the format has no form for, such as a line.
     OtherKind,
     /// An object without an extent.
@@ -56,10 +64,14 @@ impl Note {
             Self::NotAnImage => "rows are no images and were left out",
             Self::NoSize => "images of unknown size were left out",
             Self::UnreadableText => "texts are not UTF-8 or too long and were left out",
+            Self::UnreadableLabels => "rows have labels that could not be read and were left out",
+            Self::UnreadableObject => "objects could not be read and were left out",
+            Self::UnreadableAnswer => "answers could not be read and were left out",
             Self::FurtherLabels => "rows have several labels: the first one counts",
             Self::UnknownClass => {
                 "objects are of classes that the ontology does not have and were left out"
             }
+            Self::UnknownAnswer => "answers are none that the ontology has and were left out",
             Self::OtherKind => "objects have no form in this format and were left out",
             Self::NoExtent => "objects have no extent and were left out",
             Self::Outside => "objects reach beyond their image or text and were cut off",

@@ -42,7 +42,7 @@ pub(super) trait ImageTarget {
     fn begin_split(&mut self, split: Split) -> Result<(), FormatError>;
     fn image(&mut self, item: &Item<'_>, image: &Image) -> Result<(), FormatError>;
     fn region(&mut self, region: &Region<'_>, notes: &mut Notes) -> Result<(), FormatError>;
-    fn end_image(&mut self, item: &Item<'_>) -> Result<(), FormatError>;
+    fn end_image(&mut self, item: &Item<'_>, notes: &mut Notes) -> Result<(), FormatError>;
     fn end_split(&mut self) -> Result<(), FormatError>;
     fn finish(&mut self, notes: &mut Notes) -> Result<(), FormatError>;
 }
@@ -122,24 +122,31 @@ impl<'a> Targets<'a> {
         }
     }
 
-    pub(super) fn row(&mut self, item: &Item<'_>, notes: &mut Notes) -> Result<(), FormatError> {
-        if item.row.labels().nth(1).is_some() {
-            notes.add(Note::FurtherLabels, item.id());
-        }
-        match self {
-            Self::Texts { data, target } => each(target, |target| target.row(item, data, notes)),
+    /// Writes a row; answers whether it could be written.
+    pub(super) fn row(&mut self, item: &Item<'_>, notes: &mut Notes) -> Result<bool, FormatError> {
+        note_labels(item, notes);
+        let left_out = match self {
+            Self::Texts { target: None, .. } => None,
+            Self::Texts {
+                data,
+                target: Some(target),
+            } => target.row(item, data, notes)?,
             Self::Images {
                 data,
                 regions,
                 targets,
             } => match Image::of(item.row, &|path| open_own(data, path)) {
-                Err(note) => {
-                    notes.add(note, item.id());
-                    Ok(())
+                Err(note) => Some(note),
+                Ok(image) => {
+                    image_row(data, regions, targets, (item, &image), notes)?;
+                    None
                 }
-                Ok(image) => image_row(data, regions, targets, (item, &image), notes),
             },
+        };
+        if let Some(note) = left_out {
+            notes.add(note, item.id());
         }
+        Ok(left_out.is_none())
     }
 
     pub(super) fn end_split(&mut self) -> Result<(), FormatError> {
@@ -155,6 +162,19 @@ impl<'a> Targets<'a> {
             Self::Texts { target, .. } => each(target, |target| target.finish(notes)),
         }
     }
+}
+
+/// Notes what of a row's labels no format has.
+fn note_labels(item: &Item<'_>, notes: &mut Notes) {
+    if item.row.has_unreadable_labels() {
+        notes.add(Note::UnreadableLabels, item.id());
+    }
+    if item.row.labels().nth(1).is_some() {
+        notes.add(Note::FurtherLabels, item.id());
+    }
+    let answers = item.label.map(|label| &label.annotations.classifications);
+    let unreadable = answers.into_iter().flatten().filter(|it| it.unreadable);
+    unreadable.for_each(|_| notes.add(Note::UnreadableAnswer, item.id()));
 }
 
 fn suits(format: Format, medium: &Medium) -> bool {
@@ -182,7 +202,7 @@ fn image_row(
     let objects = item.label.map(|label| &label.annotations.objects);
     // One at a time: a mask may be large, and an image may have many.
     for object in objects.into_iter().flatten() {
-        let class = regions.number_of(object).ok_or(Note::UnknownClass);
+        let class = regions.number_of(object).ok_or(unknown(object));
         let found = class.and_then(|class| Ok((class, shape(object, data, image)?)));
         match found {
             Err(note) => notes.add(note, item.id()),
@@ -197,7 +217,15 @@ fn image_row(
             }
         }
     }
-    each(targets.iter_mut(), |target| target.end_image(item))
+    each(targets.iter_mut(), |target| target.end_image(item, notes))
+}
+
+/// What is in the way of an object whose class is not known.
+pub(super) fn unknown(object: &Object) -> Note {
+    match object.unreadable && object.name.is_empty() {
+        true => Note::UnreadableObject,
+        false => Note::UnknownClass,
+    }
 }
 
 /// Where an object is, or what is in the way.
@@ -214,6 +242,9 @@ fn shape(object: &Object, data: &Path, image: &Image) -> Result<Shape, Note> {
         Object {
             mask: Some(mask), ..
         } => Shape::Mask(read_mask(mask, data, image)?),
+        Object {
+            unreadable: true, ..
+        } => return Err(Note::UnreadableObject),
         _ => return Err(Note::OtherKind),
     };
     let extent = shape.bounds().filter(|_| shape.area() > 0.0);

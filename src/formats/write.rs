@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     FormatError, Note, Notes,
     error::at,
-    lines::{Line, Lines},
+    lines::Lines,
     numbers::{Numbering, ROW_LIMIT},
     targets::{Item, Targets},
 };
@@ -48,7 +48,8 @@ pub struct Written {
 /// Writes the formats. When this returns, all of it is on disk.
 ///
 /// # Errors
-/// When a format is of another medium than the run's, when the caller wishes it to stop, and as the file system says.
+/// When a format is of another medium than the run's, when no row can be written, or none of those to learn from, when the
+/// caller wishes it to stop, and as the file system says.
 pub fn write(wanted: &Write<'_>) -> Result<Written, FormatError> {
     for format in Format::ALL {
         remove(&wanted.data.join(format.as_str()))?;
@@ -56,9 +57,15 @@ pub fn write(wanted: &Write<'_>) -> Result<Written, FormatError> {
     let mut targets = Targets::begin(wanted)?;
     let mut numbering = Numbering::begin(wanted.index).map_err(at(wanted.index))?;
     let mut written = Written::default();
+    let mut all = Count::default();
     for split in Split::ALL {
-        write_split(wanted, split, &mut targets, &mut numbering, &mut written)?;
+        let count = write_split(wanted, split, &mut targets, &mut numbering, &mut written)?;
+        if split == Split::Training {
+            count.check("rows for training", &written.notes)?;
+        }
+        all.add(count);
     }
+    all.check("rows", &written.notes)?;
     targets.finish(&mut written.notes)?;
     numbering.finish().map_err(at(wanted.index))?;
     settle(wanted.data)?;
@@ -71,33 +78,65 @@ fn write_split(
     targets: &mut Targets<'_>,
     numbering: &mut Numbering,
     written: &mut Written,
-) -> Result<(), FormatError> {
+) -> Result<Count, FormatError> {
     let path = wanted.data.join(split.file_name());
+    let mut count = Count::default();
     let Some(file) = open(&path)? else {
-        return Ok(());
+        return Ok(count);
     };
     let mut lines = Lines::new(BufReader::new(file), ROW_LIMIT);
-    let mut begun = false;
-    while let Some(Line {
-        offset, content, ..
-    }) = lines.next().map_err(at(&path))?
-    {
+    while let Some(line) = lines.next().map_err(at(&path))? {
         if wanted.stopped.load(Ordering::Relaxed) {
             return Err(FormatError::Stopped);
         }
-        if !std::mem::replace(&mut begun, true) {
+        if count.rows == 0 {
             targets.begin_split(split)?;
         }
-        let number = numbering.next(split, offset).map_err(at(wanted.index))?;
-        written.rows += 1;
-        match content.map(Row::read) {
-            Some(Ok(row)) => targets.row(&Item::new(number, &row), &mut written.notes)?,
-            _ => written
-                .notes
-                .add(Note::UnreadableRow, &format!("row {number}")),
+        let number = numbering.next(split, line.offset);
+        let number = number.map_err(at(wanted.index))?;
+        count.rows += 1;
+        match line.content.map(Row::read) {
+            Some(Ok(row)) => {
+                let is_in = targets.row(&Item::new(number, &row), &mut written.notes)?;
+                count.kept += u64::from(is_in);
+            }
+            _ => {
+                let place = format!("line {} of {}", line.number, split.file_name());
+                written.notes.add(Note::UnreadableRow, &place);
+            }
         }
     }
-    if begun { targets.end_split() } else { Ok(()) }
+    written.rows += count.rows;
+    if count.rows > 0 {
+        targets.end_split()?;
+    }
+    Ok(count)
+}
+
+/// Rows that were read, and how many of them the formats have.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    rows: u64,
+    kept: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.kept += other.kept;
+    }
+
+    /// A training must not learn from nothing because nobody looked at what was left out.
+    fn check(self, of: &'static str, notes: &Notes) -> Result<(), FormatError> {
+        match self {
+            Self { rows: 1.., kept: 0 } => Err(FormatError::NothingLeft {
+                rows: self.rows,
+                of,
+                notes: notes.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn remove(folder: &Path) -> Result<(), FormatError> {

@@ -110,6 +110,12 @@ impl Job {
         }
     }
 
+    /// What the run's config sets that is nearly a hyper-parameter and none, for people.
+    #[must_use]
+    pub fn config_warning(&self) -> Option<String> {
+        self.settled.as_ref().and_then(Settled::near_misses)
+    }
+
     /// The name of the current attempt's launch.
     #[must_use]
     pub fn launch_id(&self) -> LaunchId {

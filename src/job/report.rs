@@ -25,6 +25,9 @@ words! {
     }
 }
 
+/// Under which a run's metadata warn of its config.
+const CONFIG_WARNING: &str = "config_warning";
+
 impl PipelineStatus {
     /// True for the two that end a run's story.
     #[must_use]
@@ -83,6 +86,9 @@ impl Job {
     /// training whose predictions were refused has its numbers all the same.
     fn metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = BTreeMap::new();
+        // Whoever set it looks at the run, not at our timelines, and before anything runs.
+        let doubts = self.config_warning();
+        metadata.extend(doubts.map(|text| (CONFIG_WARNING.to_owned(), text)));
         let is_over = self.state.is_terminal();
         let runs_or_ran = match self.state {
             JobState::Running | JobState::Uploading | JobState::Succeeded => true,

@@ -40,6 +40,9 @@ pub struct Request {
     /// What the model run's config says beyond them.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub labelbox_config: serde_json::Map<String, serde_json::Value>,
+    /// Which of its keys are nearly the name of a hyper-parameter, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labelbox_config_warning: Option<String>,
     /// The files of the run's data, by what they hold, below the attempt's folder; none where nothing is exported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, String>,

@@ -222,8 +222,26 @@ fn not_a_line(text: &str, error: &serde_json::Error) -> Rejection {
 /// The position is one within a value, and helps nobody.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((what, _)) => what.to_owned(),
-        None => text,
-    }
+    let what = text.rsplit_once(" at line ").map(|(what, _)| what);
+    in_plain_words(what.unwrap_or(&text))
+}
+
+/// The parser names what it found and wanted by types of this program.
+fn in_plain_words(text: &str) -> String {
+    let Some((found, wanted)) = text.rsplit_once(", expected ") else {
+        return text.to_owned();
+    };
+    let found = match found {
+        "invalid type: sequence" => "invalid type: a list",
+        "invalid type: map" => "invalid type: an object",
+        other => other,
+    };
+    let wanted = match wanted {
+        "f64" => "a number",
+        "u64" | "u32" => "a whole number from 0",
+        "a sequence" => "a list",
+        structure if structure.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{found}, expected {wanted}")
 }

@@ -44,6 +44,7 @@ pub(super) fn write(
     size: Option<Size>,
     object: &mut Object<'_>,
 ) -> Result<(), Rejection> {
+    check_form(key, raw.get())?;
     match key {
         Key::Bbox => check_bbox(raw, size)?,
         Key::Polygon => return write_polygon(raw, size, object),
@@ -55,6 +56,33 @@ pub(super) fn write(
     }
     object.raw(key.as_str(), raw);
     Ok(())
+}
+
+/// Lists of numbers are how other tools write boxes and points, in orders of their own: Labelbox takes objects alone, and a
+/// reader of these would take a list for one in the order of its own fields.
+fn check_form(key: Key, json: &str) -> Result<(), Rejection> {
+    let (lists, needed) = match key {
+        Key::Bbox => (0, "an object with top, left, height and width"),
+        Key::Point => (0, "an object with x and y"),
+        Key::Location => (0, "an object with start and end"),
+        Key::Mask => (0, "an object with instanceURI or png"),
+        Key::Polygon | Key::Polyline => (1, "a list of objects with x and y"),
+        _ => return Ok(()),
+    };
+    // No text belongs into a list of points; within a mask's, a bracket is no list.
+    let looked_at = if key == Key::Mask { 1 } else { json.len() };
+    let beyond = json
+        .bytes()
+        .take(looked_at)
+        .filter(|byte| *byte == b'[')
+        .nth(lists);
+    match beyond {
+        None => Ok(()),
+        Some(_) => Err(Rejection::new(format!(
+            "{}: needs {needed}, not numbers in a list",
+            key.as_str()
+        ))),
+    }
 }
 
 fn check_bbox(raw: &RawValue, size: Option<Size>) -> Result<(), Rejection> {

@@ -139,6 +139,7 @@ fn request_of(job: &Job) -> Request {
             .map(|(name, value)| (name.to_owned(), value.as_json()))
             .collect(),
         labelbox_config: others.unwrap_or_default(),
+        labelbox_config_warning: job.config_warning(),
         data: match entry.export {
             Some(_) => data_files(),
             None => BTreeMap::new(),

@@ -78,7 +78,12 @@ fn settle(job: &Job, config: &Value) -> Answer {
     };
     let entry = &job.entry;
     match entry.params.settle(&entry.param_limits, config) {
-        Ok(settled) => Answer::Fine(settled),
+        Ok(settled) => {
+            if let Some(warning) = settled.near_misses() {
+                tracing::warn!(job_id = %job.id, model_run_id = %job.model_run_id, "{warning}");
+            }
+            Answer::Fine(settled)
+        }
         Err(message) => Answer::No(message),
     }
 }

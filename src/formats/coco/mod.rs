@@ -156,7 +156,7 @@ impl ImageTarget for Writer {
         self.in_split(|split| split.annotations.push(&annotation))
     }
 
-    fn end_image(&mut self, _item: &Item<'_>) -> Result<(), FormatError> {
+    fn end_image(&mut self, _item: &Item<'_>, _notes: &mut Notes) -> Result<(), FormatError> {
         Ok(())
     }
 

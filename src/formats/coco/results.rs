@@ -17,7 +17,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::FIRST_CATEGORY;
 use crate::{
-    dataset::{BoundingBox, Point},
+    dataset::{BoundingBox, Found, Point},
     formats::{
         FormatError, Size,
         classes::Kind,
@@ -114,13 +114,9 @@ impl Results<'_, '_> {
     fn take(&mut self, result: &RawValue) -> Result<(), FormatError> {
         self.sink.check_stopped()?;
         let origin = format!("{RESULTS}, result {}", self.number);
-        let result: CocoResult = match serde_json::from_str(result.get()) {
+        let result = match CocoResult::read(result) {
             Ok(result) => result,
-            Err(error) => {
-                return self
-                    .sink
-                    .refuse(&origin, &format!("it is no result: {error}"));
-            }
+            Err(reason) => return self.sink.refuse(&origin, reason),
         };
         let image = whole(&result.image_id);
         let target = image.map_or(Ok(None), |number| self.sink.target(number))?;
@@ -142,21 +138,23 @@ impl Results<'_, '_> {
             Err(reason) => self.sink.refuse(&origin, &reason),
             Ok(shape) => self
                 .sink
-                .predict(&origin, &target, (class, shape), result.score),
+                .predict(&origin, &target, (class, shape), result.score.known()),
         }
     }
 }
 
 #[derive(Deserialize)]
 struct CocoResult {
+    #[serde(default)]
     image_id: Value,
+    #[serde(default)]
     category_id: Value,
     #[serde(default)]
-    bbox: Option<[f64; 4]>,
+    bbox: Found<[f64; 4]>,
     #[serde(default)]
-    segmentation: Option<Segmentation>,
+    segmentation: Found<Segmentation>,
     #[serde(default)]
-    score: Option<f64>,
+    score: Found<f64>,
 }
 
 #[derive(Deserialize)]
@@ -174,12 +172,43 @@ enum Counts {
 }
 
 impl CocoResult {
+    /// The error says why it is none, for people.
+    fn read(result: &RawValue) -> Result<Self, &'static str> {
+        let object = Some(result.get()).filter(|text| text.starts_with('{'));
+        let read = object.and_then(|text| serde_json::from_str(text).ok());
+        let read: Self = read.ok_or("it is no JSON object that names each of its keys once")?;
+        match &read {
+            Self {
+                image_id: Value::Null,
+                ..
+            } => Err("it has no image_id"),
+            Self {
+                category_id: Value::Null,
+                ..
+            } => Err("it has no category_id"),
+            Self {
+                bbox: Found::Other, ..
+            } => Err("its bbox is no list of four numbers"),
+            Self {
+                segmentation: Found::Other,
+                ..
+            } => Err(
+                "its segmentation is neither a list of polygons nor an RLE with size and counts",
+            ),
+            Self {
+                score: Found::Other,
+                ..
+            } => Err("its score is no number"),
+            _ => Ok(read),
+        }
+    }
+
     /// Its box where a box is wanted, its segmentation otherwise, or else what it has.
     fn shape(&self, wanted: Kind, size: Option<Size>) -> Result<Shape, String> {
-        let drawn = self.segmentation.as_ref();
+        let drawn = self.segmentation.as_known();
         let drawn =
             drawn.filter(|drawn| !matches!(drawn, Segmentation::Polygons(none) if none.is_empty()));
-        match (self.bbox, drawn) {
+        match (self.bbox.known(), drawn) {
             (Some(bounds), _) if wanted == Kind::Box => Ok(box_of(bounds)),
             (_, Some(drawn)) => drawn.shape(size),
             (Some(bounds), None) => Ok(box_of(bounds)),

@@ -148,11 +148,12 @@ impl ImageTarget for Images {
         Ok(())
     }
 
-    fn end_image(&mut self, item: &Item<'_>) -> Result<(), FormatError> {
+    fn end_image(&mut self, item: &Item<'_>, notes: &mut Notes) -> Result<(), FormatError> {
         let mut line = Map::new();
         line.insert(FILE_NAME.to_owned(), self.file_name.as_str().into());
         line.insert(ID.to_owned(), item.id().into());
-        self.columns.fill(&mut line, item.label);
+        let mut note = |note| notes.add(note, item.id());
+        self.columns.fill(&mut line, item.label, &mut note);
         if !self.classes.is_empty() {
             let objects = json!({ "bbox": self.boxes, "category": self.categories });
             line.insert(OBJECTS.to_owned(), objects);

@@ -22,7 +22,7 @@ use crate::{
         FormatError, Note, Notes,
         classes::Entities,
         error::at,
-        targets::{Item, open_own},
+        targets::{Item, open_own, unknown},
     },
 };
 
@@ -62,26 +62,24 @@ impl Texts {
         Ok(())
     }
 
+    /// Writes a row; answers what is in the way, if it cannot be written.
     pub(in crate::formats) fn row(
         &mut self,
         item: &Item<'_>,
         data: &Path,
         notes: &mut Notes,
-    ) -> Result<(), FormatError> {
+    ) -> Result<Option<Note>, FormatError> {
         let text = match text(item.row, data) {
             Ok(text) => text,
-            Err(note) => {
-                notes.add(note, item.id());
-                return Ok(());
-            }
+            Err(note) => return Ok(Some(note)),
         };
         let mut answers = Map::new();
-        self.columns.fill(&mut answers, item.label);
+        let mut note = |note| notes.add(note, item.id());
+        self.columns.fill(&mut answers, item.label, &mut note);
         let tagged = !self.entities.is_empty();
-        let tokens = tagged.then(|| {
-            let entities = self.entities_of(item, notes);
-            tokens(&text, entities, &mut |note| notes.add(note, item.id()))
-        });
+        // Also where there are no tags: what was marked and is left out is told.
+        let entities = self.entities_of(item, &mut note);
+        let tokens = tagged.then(|| tokens(&text, entities, &mut note));
         let line = Line {
             id: item.id(),
             text: &text,
@@ -89,21 +87,22 @@ impl Texts {
             entities: &self.entities,
             answers: &answers,
         };
-        match &mut self.lines {
-            Some(lines) => lines.push(&line),
-            None => Ok(()),
+        if let Some(lines) = &mut self.lines {
+            lines.push(&line)?;
         }
+        Ok(None)
     }
 
-    fn entities_of(&self, item: &Item<'_>, notes: &mut Notes) -> Vec<Entity> {
+    fn entities_of(&self, item: &Item<'_>, note: &mut dyn FnMut(Note)) -> Vec<Entity> {
         let annotations = item.label.map(|Label { annotations }| annotations);
         let objects = annotations.into_iter().flat_map(|it| &it.objects);
         let mut entities = Vec::new();
         for object in objects {
             match (self.entities.number_of(object), object.location) {
                 (Some(class), Some(location)) => entities.push(Entity { class, location }),
-                (None, _) => notes.add(Note::UnknownClass, item.id()),
-                (_, None) => notes.add(Note::OtherKind, item.id()),
+                (None, _) => note(unknown(object)),
+                (_, None) if object.unreadable => note(Note::UnreadableObject),
+                (_, None) => note(Note::OtherKind),
             }
         }
         entities

@@ -95,9 +95,30 @@ enum Role {
 
 fn role(character: char) -> Role {
     match character {
-        // Accents of their own, joiners, and what varies the sign before.
-        '\u{300}'..='\u{36f}'
+        // Accents of their own, joiners, soft hyphens, and what varies the sign before.
+        '\u{ad}'
+        | '\u{300}'..='\u{36f}'
+        | '\u{200c}'
         | '\u{200d}'
+        // Hebrew's and Thai's signs above and below letters.
+        | '\u{591}'..='\u{5bd}'
+        | '\u{e47}'..='\u{e4e}'
+        // What takes a letter's own vowel away, or varies it, in the scripts of India.
+        | '\u{93c}'
+        | '\u{94d}'
+        | '\u{9bc}'
+        | '\u{9cd}'
+        | '\u{a3c}'
+        | '\u{a4d}'
+        | '\u{abc}'
+        | '\u{acd}'
+        | '\u{b3c}'
+        | '\u{b4d}'
+        | '\u{bcd}'
+        | '\u{c4d}'
+        | '\u{cbc}'
+        | '\u{ccd}'
+        | '\u{d4d}'
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{1f3fb}'..='\u{1f3ff}' => Role::Mark,
         // Ideographs are words by themselves.

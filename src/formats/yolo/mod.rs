@@ -138,7 +138,7 @@ impl ImageTarget for Writer {
         file.write_all(line.as_bytes()).map_err(at(path))
     }
 
-    fn end_image(&mut self, _item: &Item<'_>) -> Result<(), FormatError> {
+    fn end_image(&mut self, _item: &Item<'_>, _notes: &mut Notes) -> Result<(), FormatError> {
         match self.labels.take() {
             Some((path, mut file)) => file.flush().map_err(at(&path)),
             None => Ok(()),

@@ -49,8 +49,24 @@ pub(super) fn check(
             "the model has no ontology, so nobody knows what its classes are: give it one in Labelbox"
                 .to_owned(),
         ),
-        (true, Some(ontology)) => all_labelled(&unlabelled(ontology, &found.labelled)),
+        (true, Some(ontology)) => every_class_labelled(found, ontology),
     }
+}
+
+/// A class that only stands in rows to choose or to be measured by cannot be learnt. A run in which nobody has assigned
+/// rows for training is not kept from its training for that: what it has to learn from are the rows without a split.
+fn every_class_labelled(found: &Record, ontology: &Ontology) -> Result<(), String> {
+    // An earlier version has looked at them already.
+    let Some(classes) = &found.classes else {
+        return Ok(());
+    };
+    let rows_of = |split: Split| found.files[split as usize].rows;
+    if rows_of(Split::Training) == 0 && rows_of(Split::Unassigned) > 0 {
+        let missing = unlabelled(ontology, &classes.unassigned);
+        return all_labelled(&missing, "in the rows without a split");
+    }
+    let missing = unlabelled(ontology, &classes.training);
+    all_labelled(&missing, "in the training split")
 }
 
 fn enough(split: Split, rows: u64, least: u32) -> Result<(), String> {
@@ -66,7 +82,7 @@ fn enough(split: Split, rows: u64, least: u32) -> Result<(), String> {
     }
 }
 
-fn all_labelled(missing: &[String]) -> Result<(), String> {
+fn all_labelled(missing: &[String], place: &str) -> Result<(), String> {
     let named: Vec<String> = missing
         .iter()
         .take(NAMED)
@@ -76,14 +92,14 @@ fn all_labelled(missing: &[String]) -> Result<(), String> {
     match missing.len() {
         0 => Ok(()),
         1 => Err(format!(
-            "no row of the run is labelled with {named}: label some, or take it out of the ontology"
+            "the class {named} has no label {place}: label some rows there, or take it out of the ontology"
         )),
         count if count <= NAMED => Err(format!(
-            "no row of the run is labelled with any of {named}: label some with each, or take them out of the ontology"
+            "the classes {named} have no label {place}: label some rows there with each, or take them out of the ontology"
         )),
         count => Err(format!(
-            "no row of the run is labelled with any of {count} classes, such as {named}: label some with each, or take \
-             them out of the ontology"
+            "{count} classes have no label {place}, such as {named}: label some rows there with each, or take them out of \
+             the ontology"
         )),
     }
 }

@@ -3,12 +3,12 @@
 //! `server/export.json` counts what is on disk to stay. `server/export.unsynced.json` counts what the files hold for as
 //! long as the machine is not switched off, which is all that a server needs that was only killed.
 
-use std::{collections::BTreeSet, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::splits;
+use super::{classes::Labelled, splits};
 use crate::{
     dataset::{Split, index_length},
     job_dir::{JobDir, files},
@@ -21,7 +21,7 @@ const UNSYNCED_FILE: &str = "export.unsynced.json";
 /// The index of the rows, in the server's folder of the job.
 pub(super) const INDEX_FILE: &str = "rows.index";
 
-/// The longest record that is believed, in bytes: it holds an id for each class of an ontology.
+/// The longest record that is believed, in bytes: it holds a path for each class of an ontology.
 const RECORD_LIMIT: u64 = 16 << 20;
 
 /// How far the rows have come, at the end of a line.
@@ -38,9 +38,9 @@ pub(super) struct Record {
     pub(super) read: u64,
     /// What of each split is there, in the order of `Split::ALL`.
     pub(super) files: [Part; 4],
-    /// Schema ids of the classes that stand in some label, where anybody wants to know.
+    /// The classes that stand in labels, where anybody wants to know; none if an earlier version counted them.
     #[serde(default)]
-    pub(super) labelled: BTreeSet<String>,
+    pub(super) classes: Option<Labelled>,
     /// Whether all rows are there, each file with its digest.
     pub(super) complete: bool,
 }
@@ -62,7 +62,7 @@ impl Record {
             task: String::new(),
             read: 0,
             files: Default::default(),
-            labelled: BTreeSet::new(),
+            classes: Some(Labelled::default()),
             complete: false,
         }
     }

@@ -99,13 +99,15 @@ impl Sorter {
             meters,
         } = setting;
         let mut record = Record::read_from(&dir)?;
-        if record.task != task || !record.is_there(&dir) {
+        let counted = ontology.is_none() || record.classes.is_some();
+        if record.task != task || !record.is_there(&dir) || !counted {
             record = record.restarted(&task);
             record.write_to(&dir)?;
         }
         let writer = Writer::open(&dir, &record.files)?;
         let index = open_index(&dir.server().join(INDEX_FILE), record.rows())?;
-        let classes = ontology.map(|known| SeenClasses::new(known, record.labelled.clone()));
+        let labelled = record.classes.clone().unwrap_or_default();
+        let classes = ontology.map(|known| SeenClasses::new(known, labelled));
         Ok(Self {
             dir,
             splits,
@@ -179,12 +181,12 @@ impl Sorter {
             return Ok(());
         }
         let head = RowHead::read(line).map_err(|error| self.no_row(error.to_string()))?;
-        if let Some(classes) = &mut self.classes {
-            let seen = classes.take(line);
-            seen.map_err(|error| self.no_row(error.to_string()))?;
-        }
         let id = name_hash(head.id());
         let split = self.splits.of(id).unwrap_or(Split::Unassigned);
+        if let Some(classes) = &mut self.classes {
+            let seen = classes.take(line, split);
+            seen.map_err(|error| self.no_row(error.to_string()))?;
+        }
         self.index.add(&head, id, split)?;
         let part = &mut self.record.files[split as usize];
         part.rows += 1;
@@ -222,7 +224,7 @@ impl Sorter {
 
     fn take_note(&mut self) {
         if let Some(classes) = &self.classes {
-            self.record.labelled.clone_from(&classes.labelled);
+            self.record.classes = Some(classes.labelled.clone());
         }
         self.noted_at = Instant::now();
         self.unnoted = 0;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::names::local_path;
+use crate::dataset::{Found, RowError};
 
 /// Which part of a row a file is; attachments and masks are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,24 +50,24 @@ struct RawLine<'a> {
     #[serde(borrow)]
     data_row: &'a RawValue,
     #[serde(default)]
-    media_attributes: Option<Media>,
+    media_attributes: Found<Media>,
     #[serde(borrow, default)]
-    attachments: Option<Vec<&'a RawValue>>,
+    attachments: Found<Vec<&'a RawValue>>,
     #[serde(borrow, default)]
-    experiments: Option<BTreeMap<Cow<'a, str>, Experiment<'a>>>,
+    experiments: Found<BTreeMap<Cow<'a, str>, Option<Experiment<'a>>>>,
 }
 
 #[derive(Deserialize)]
 struct Media {
     #[serde(default)]
-    mime_type: Option<String>,
+    mime_type: Found<String>,
 }
 
 #[derive(Deserialize)]
 struct DataRow<'a> {
     id: String,
     #[serde(default)]
-    global_key: Option<String>,
+    global_key: Found<String>,
     #[serde(borrow, default)]
     row_data: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "given")]
@@ -76,7 +77,7 @@ struct DataRow<'a> {
 #[derive(Deserialize)]
 struct Attachment<'a> {
     #[serde(rename = "type", default)]
-    kind: Option<String>,
+    kind: Found<String>,
     #[serde(borrow, default)]
     value: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "given")]
@@ -86,13 +87,13 @@ struct Attachment<'a> {
 #[derive(Deserialize)]
 struct Experiment<'a> {
     #[serde(borrow, default)]
-    runs: Option<BTreeMap<Cow<'a, str>, Run<'a>>>,
+    runs: Option<BTreeMap<Cow<'a, str>, Option<Run<'a>>>>,
 }
 
 #[derive(Deserialize)]
 struct Run<'a> {
     #[serde(borrow, default)]
-    labels: Option<Vec<Label<'a>>>,
+    labels: Option<Vec<Option<Label<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +105,7 @@ struct Label<'a> {
 #[derive(Deserialize)]
 struct Annotations<'a> {
     #[serde(borrow, default)]
-    objects: Option<Vec<Object<'a>>>,
+    objects: Option<Vec<Found<Object<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -131,16 +132,19 @@ impl<'a> Line<'a> {
     ///
     /// # Errors
     /// When it is no exported row.
-    pub(super) fn read(text: &'a [u8]) -> Result<Self, serde_json::Error> {
-        let line: RawLine<'a> = serde_json::from_slice(text)?;
-        let row: DataRow<'a> = serde_json::from_str(line.data_row.get())?;
-        let mime_type = line.media_attributes.and_then(|media| media.mime_type);
+    pub(super) fn read(text: &'a [u8]) -> Result<Self, RowError> {
+        let no_row = |error| RowError::of(&error);
+        let line: RawLine<'a> = serde_json::from_slice(text).map_err(no_row)?;
+        let row: DataRow<'a> = serde_json::from_str(line.data_row.get()).map_err(no_row)?;
+        let global_key = row.global_key.known();
+        let media = line.media_attributes.known();
+        let mime_type = media.and_then(|media| media.mime_type.known());
         let mut parts = Vec::new();
         let mut add = |what, url: String, object, place| {
             let wanted = Wanted {
                 path: local_path(&row.id, what, mime_type.as_deref(), &url),
                 row: row.id.clone(),
-                global_key: row.global_key.clone(),
+                global_key: global_key.clone(),
                 what,
                 url,
             };
@@ -157,7 +161,7 @@ impl<'a> Line<'a> {
         {
             add(What::RowData, url, line.data_row, row.local_path);
         }
-        for (at, object) in line.attachments.into_iter().flatten().enumerate() {
+        for (at, object) in line.attachments.known().into_iter().flatten().enumerate() {
             let Ok(attachment) = serde_json::from_str::<Attachment<'a>>(object.get()) else {
                 continue;
             };
@@ -168,9 +172,11 @@ impl<'a> Line<'a> {
         let mut masks = 0;
         for object in line
             .experiments
+            .known()
             .into_iter()
             .flatten()
-            .flat_map(|(_, of)| of.masks())
+            .filter_map(|(_, of)| of)
+            .flat_map(Experiment::masks)
         {
             let Ok(mask) = serde_json::from_str::<Mask<'a>>(object.get()) else {
                 continue;
@@ -231,18 +237,18 @@ impl Part<'_> {
 
 impl<'a> Experiment<'a> {
     fn masks(self) -> impl Iterator<Item = &'a RawValue> {
-        let runs = self.runs.into_iter().flatten().map(|(_, run)| run);
-        let labels = runs.flat_map(|run| run.labels.into_iter().flatten());
+        let runs = self.runs.into_iter().flatten().filter_map(|(_, run)| run);
+        let labels = runs.flat_map(|run| run.labels.into_iter().flatten().flatten());
         let annotations = labels.filter_map(|label| label.annotations);
         let objects = annotations.flat_map(|all| all.objects.into_iter().flatten());
-        objects.filter_map(|object| object.mask)
+        objects.filter_map(|object| object.known()?.mask)
     }
 }
 
 impl Attachment<'_> {
     /// What was attached as text is here already, even if the text is an address.
     fn address(&self) -> Option<String> {
-        let kind = self.kind.as_deref().unwrap_or_default();
+        let kind = self.kind.as_known().map_or("", String::as_str);
         let text = self.value.and_then(text_in)?;
         (!kind.eq_ignore_ascii_case("raw_text") && is_address(&text)).then_some(text)
     }

@@ -1,10 +1,12 @@
 //! What people set in the run's own config in Labelbox, and what becomes of it.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
-use trainhook::emulator::Dataset;
+use trainhook::emulator::{Dataset, Timing};
 
 use super::{model, read_json, reason, start};
-use crate::support::stack::{Stack, job_id};
+use crate::support::stack::{Stack, job_id, settings, wait_until, workspace};
 
 const PARAMS: &str = "params = { epochs = { default = 20, min = 1, max = 500 }, learning_rate = 0.1, optimizer = \
     { default = \"adam\", choices = [\"adam\", \"sgd\"] } }";
@@ -83,18 +85,81 @@ async fn a_command_that_needs_no_data_gets_its_parameters_all_the_same() {
 async fn a_key_that_is_nearly_a_parameter_is_told_and_fails_nothing() {
     let stack = start(&model("texts", "true", PARAMS)).await;
     let config = json!({ "epoch": 7, "learning_raet": 0.5, "notes": "by Ada", "lr": 1 });
-    let (run, id) = click_with_config(&stack, "texts", config).await;
-    stack.told(&run, "COMPLETE").await;
+    let (run, id) = click_with_config(&stack, "texts", config.clone()).await;
+    let timeline = stack.told(&run, "COMPLETE").await;
+    let words = "the model run's config sets what is no parameter: epoch (did you mean epochs?), learning_raet (did you \
+                 mean learning_rate?)";
     let job = stack.job(&id);
-    let mut timeline = job["timeline"].as_array().expect("a timeline").iter();
-    let told = timeline.find(|entry| entry["event"] == "settle");
-    assert_eq!(
-        told.expect("it is told")["detail"],
-        "the model run's config sets what is no parameter: epoch (did you mean epochs?), learning_raet (did you mean \
-         learning_rate?)"
+    let mut entries = job["timeline"].as_array().expect("a timeline").iter();
+    let told = entries.find(|entry| entry["event"] == "settle");
+    assert_eq!(told.expect("it is told")["detail"], words);
+    // Whoever set it looks at the run in Labelbox, and a command may look at its request.
+    let last = timeline.last().and_then(|last| last.metadata.clone());
+    assert_eq!(last.expect("metadata")["config_warning"], words);
+    let request = read_json(&stack.job_dir(&id).join("a1/request.json"));
+    assert_eq!(request["labelbox_config_warning"], words);
+    assert_eq!(request["labelbox_config"], config);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_without_near_misses_is_warned_of_nowhere() {
+    let program = Path::new(env!("CARGO_BIN_EXE_trainhook"));
+    let stack = Stack::start_timed(program, Timing::default(), |endpoint| {
+        // A second click is another wish at once.
+        let settings = settings().replacen("[server]", "[server]\nredelivery_window = \"0s\"", 1);
+        let executor = "[executors.local]\nkind = \"local\"\n";
+        let models = model("texts", "true", PARAMS);
+        [
+            &settings,
+            &workspace("main", "/", endpoint),
+            executor,
+            &models,
+        ]
+        .concat()
+    })
+    .await;
+    let misspelt = json!({ "epoch": 7 });
+    let (run, _) = click_with_config(&stack, "texts", misspelt).await;
+    stack.told(&run, "COMPLETE").await;
+    let corrected = json!({ "epochs": 7, "notes": "by Ada", "lr": 1 });
+    let corrected: Map<String, Value> = serde_json::from_value(corrected).expect("an object");
+    assert!(stack.emulator.set_config(&run, Some(corrected)));
+    let id = job_id(&stack.click(&run, "texts").await);
+    wait_until("the second end", || {
+        (stack.job(&id)["job"]["state"] == "succeeded").then_some(())
+    })
+    .await;
+    assert!(!stack.job(&id)["timeline"].to_string().contains("settle"));
+    let request = read_json(&stack.job_dir(&id).join("a1/request.json"));
+    assert!(
+        request.get("labelbox_config_warning").is_none(),
+        "{request}"
     );
-    let config = json!({ "epochs": 7, "notes": "by Ada", "lr": 1 });
+    // Labelbox forgets no key, so that of the first job is blanked.
+    wait_until("the second report", || {
+        let metadata = stack.emulator.pipeline(&run)?.metadata?;
+        (metadata["trainhook_job"] == id.as_str() && metadata["config_warning"] == "").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_long_keys_make_a_short_warning() {
+    let params = "params = { abcdefghij_klmnopqrst_abcdefghij_klmnopqrst_z = 1, alpha = 1, gamma = 1, kappa = 1, sigma = 1 }";
+    let stack = start(&model("texts", "true", params)).await;
+    let config = json!({
+        "abcdefghij_klmnopqrst_abcdefghij_klmnopqrst_zz": 2, "alpa": 2, "gama": 2, "kapa": 2, "sigm": 2,
+    });
     let (run, id) = click_with_config(&stack, "texts", config).await;
     stack.told(&run, "COMPLETE").await;
-    assert!(!stack.job(&id)["timeline"].to_string().contains("settle"));
+    let request = read_json(&stack.job_dir(&id).join("a1/request.json"));
+    let warning = request["labelbox_config_warning"].as_str().expect("a text");
+    assert!(
+        warning.contains(": abcdefghij_klmnopqrst_abcdefghij_klmnopq… (did"),
+        "{warning}"
+    );
+    assert!(
+        warning.ends_with(", gama (did you mean gamma?), 2 more"),
+        "{warning}"
+    );
 }

@@ -1,8 +1,10 @@
 //! Data that will not do is told in seconds, in words for whoever labels.
 
+use serde_json::{Value, json};
 use trainhook::emulator::{Dataset, Fault, FaultKind};
 
 use super::{model, reason, start};
+use crate::support::stack::Stack;
 
 const RUNS: &str = "echo ran > ran";
 
@@ -77,16 +79,21 @@ async fn missing_rows_are_told_while_labelbox_still_prepares_the_export() {
 async fn classes_without_a_label_are_named() {
     let wanted = "preflight = { every_class_labelled = true }";
     let stack = start(&model("texts", "true", wanted)).await;
-    let words = "no row of the run is labelled with";
-    for (rows, named) in [
-        (3, "'kind: kind-d': label some"),
-        (1, "any of 'kind: kind-b', 'kind: kind-c', 'kind: kind-d'"),
+    for (rows, words) in [
+        (
+            3,
+            "the class 'kind: kind-d' has no label in the training split: label some rows there",
+        ),
+        (
+            1,
+            "the classes 'kind: kind-b', 'kind: kind-c', 'kind: kind-d' have no label in the training split",
+        ),
     ] {
         let (run, _) = stack
             .click_with(&Dataset::generated(rows, 300), "texts")
             .await;
         let reason = reason(&stack, &run).await;
-        assert!(reason.starts_with(&format!("{words} {named}")), "{reason}");
+        assert!(reason.starts_with(words), "{reason}");
     }
     for data in [Dataset::generated(4, 300), Dataset::digits()] {
         let (run, _) = stack.click_with(&data, "texts").await;
@@ -94,24 +101,156 @@ async fn classes_without_a_label_are_named() {
     }
 }
 
+const EVERY_CLASS: &str = "preflight = { every_class_labelled = true }";
+
+fn boxed(id: &str, split: &str, tool: &str, classifications: Value) -> Value {
+    let object = json!({
+        "name": tool, "annotation_kind": "ImageBoundingBox", "classifications": classifications,
+        "bounding_box": { "top": 1.0, "left": 1.0, "height": 2.0, "width": 2.0 },
+    });
+    labelled(
+        id,
+        split,
+        json!({ "objects": [object], "classifications": null }),
+    )
+}
+
+fn labelled(id: &str, split: &str, annotations: Value) -> Value {
+    json!({
+        "data_row": { "id": id, "row_data": "https://example.invalid/x.png" },
+        "media_attributes": null, "data_split": split,
+        "experiments": { "m": { "runs": { "r": { "labels": [{ "annotations": annotations }] } } } },
+    })
+}
+
+fn answered(question: &str, answer: &str, classifications: Value) -> Value {
+    let answer = json!({ "name": answer, "value": answer, "classifications": classifications });
+    json!({ "name": question, "radio_answer": answer })
+}
+
+impl Stack {
+    async fn click_with_rows(&self, model_type: &str, rows: &[Value]) -> String {
+        let file = self.folder.path().join("rows.ndjson");
+        let text: Vec<String> = rows.iter().map(Value::to_string).collect();
+        std::fs::write(&file, text.join("\n")).expect("the folder is writable");
+        let data = Dataset::read(&file).expect("an export");
+        self.click_with(&data, model_type).await.0
+    }
+
+    async fn fails_for(&self, run: &str, words: &str) {
+        let reason = reason(self, run).await;
+        assert!(reason.starts_with(words), "{reason}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn drawn_classes_count_by_their_tools() {
-    let wanted = "preflight = { every_class_labelled = true }";
-    let stack = start(&model("boxes", "true", wanted)).await;
-    let row = |id: &str, tool: &str| {
-        serde_json::json!({
-            "data_row": { "id": id, "row_data": "https://example.invalid/x.png" },
-            "media_attributes": { "width": 20, "height": 10 },
-            "experiments": { "m": { "runs": { "r": { "labels": [{ "annotations": {
-                "objects": [{ "name": tool, "annotation_kind": "ImageBoundingBox",
-                    "bounding_box": { "top": 1.0, "left": 1.0, "height": 2.0, "width": 2.0 } }],
-                "classifications": [] } }] } } } },
-        })
+    let stack = start(&model("boxes", "true", EVERY_CLASS)).await;
+    let row = |id: &str, tool: &str| boxed(id, "training", tool, json!([]));
+    let rows = [row("a", "dog"), row("b", "cat")];
+    let run = stack.click_with_rows("boxes", &rows).await;
+    stack.told(&run, "COMPLETE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_that_only_other_splits_show_cannot_be_learnt() {
+    let stack = start(&model("boxes", "true", EVERY_CLASS)).await;
+    let row = |id: &str, split: &str, tool: &str| boxed(id, split, tool, json!([]));
+    for other in ["test", "validation", "unassigned"] {
+        let rows = [row("a", "training", "dog"), row("b", other, "cat")];
+        let run = stack.click_with_rows("boxes", &rows).await;
+        let words = "the class 'cat' has no label in the training split: label some rows there";
+        stack.fails_for(&run, words).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_split_count_where_none_is_for_training() {
+    let stack = start(&model("boxes", "true", EVERY_CLASS)).await;
+    let row = |id: &str, split: &str, tool: &str| boxed(id, split, tool, json!([]));
+    let both = [row("a", "unassigned", "dog"), row("b", "unassigned", "cat")];
+    let run = stack.click_with_rows("boxes", &both).await;
+    stack.told(&run, "COMPLETE").await;
+    let tested = [row("a", "unassigned", "dog"), row("b", "test", "cat")];
+    let run = stack.click_with_rows("boxes", &tested).await;
+    let words = "the class 'cat' has no label in the rows without a split: label some rows there";
+    stack.fails_for(&run, words).await;
+    let nothing = [row("a", "validation", "dog"), row("b", "test", "cat")];
+    let run = stack.click_with_rows("boxes", &nothing).await;
+    let words = "the classes 'dog', 'cat' have no label in the training split";
+    stack.fails_for(&run, words).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_about_objects_are_classes() {
+    let stack = start(&model("boxes", "true", EVERY_CLASS)).await;
+    let row = |id: &str, split: &str, colour: &str| {
+        boxed(
+            id,
+            split,
+            "car",
+            json!([answered("colour", colour, json!([]))]),
+        )
     };
-    let file = stack.folder.path().join("boxes.ndjson");
-    let text = format!("{}\n{}\n", row("a", "dog"), row("b", "cat"));
-    std::fs::write(&file, text).expect("the folder is writable");
-    let data = Dataset::read(&file).expect("an export");
-    let (run, _) = stack.click_with(&data, "boxes").await;
+    let rows = [row("a", "training", "red"), row("b", "test", "blue")];
+    let run = stack.click_with_rows("boxes", &rows).await;
+    let words = "the class 'car: colour: blue' has no label in the training split";
+    stack.fails_for(&run, words).await;
+    let rows = [row("a", "training", "red"), row("b", "training", "blue")];
+    let run = stack.click_with_rows("boxes", &rows).await;
+    stack.told(&run, "COMPLETE").await;
+}
+
+/// An answer after which another question is asked, whose answer stands in a second question as well.
+fn nested_ontology() -> Value {
+    let option = |id: &str, label: &str, options: Value| json!({ "featureSchemaId": id, "label": label, "options": options });
+    let question = |id: &str, options: Value| json!({ "featureSchemaId": id, "name": id, "type": "radio", "options": options });
+    let breed = question(
+        "breed",
+        json!([
+            option("poodle", "poodle", json!([])),
+            option("yes", "other", json!([]))
+        ]),
+    );
+    let animal = question("animal", json!([option("dog", "dog", json!([breed]))]));
+    let sharp = question("sharp", json!([option("yes", "yes", json!([]))]));
+    json!({ "data": { "ontology": { "id": "o", "name": "animals", "normalized": {
+        "tools": [], "classifications": [animal, sharp] } } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_after_answers_are_classes_each_at_its_place() {
+    let stack = start(&model("boxes", "true", EVERY_CLASS)).await;
+    let answer = FaultKind::Status {
+        status: 200,
+        body: Some(nested_ontology()),
+        headers: Vec::new(),
+    };
+    stack
+        .emulator
+        .add_fault(Fault::times("ontology", 9, answer));
+    let row = |id: &str, breeds: &[&str]| {
+        let breeds: Vec<Value> = breeds
+            .iter()
+            .map(|breed| answered("breed", breed, json!([])))
+            .collect();
+        let answers = [
+            answered("animal", "dog", json!(breeds)),
+            answered("sharp", "yes", json!([])),
+        ];
+        labelled(
+            id,
+            "training",
+            json!({ "objects": [], "classifications": answers }),
+        )
+    };
+    let run = stack
+        .click_with_rows("boxes", &[row("a", &["poodle"])])
+        .await;
+    let words = "the class 'animal: dog: breed: other' has no label in the training split";
+    stack.fails_for(&run, words).await;
+    let run = stack
+        .click_with_rows("boxes", &[row("a", &["poodle"]), row("b", &["other"])])
+        .await;
     stack.told(&run, "COMPLETE").await;
 }

@@ -134,10 +134,27 @@ fn masks_count_in_any_colour_that_is_neither_black_nor_transparent() {
         .iter()
         .flat_map(|pixel| [255, 255, 255, pixel * 255])
         .collect();
+    // Of two bytes a sample, in which the lower one alone may be set.
+    let deep = |samples: &[u8]| -> Vec<u8> {
+        let last = samples.len() - 1;
+        let sample = |pixel: &u8| {
+            let mut sample = samples.to_vec();
+            sample[last] *= pixel;
+            sample
+        };
+        pixels.iter().flat_map(sample).collect()
+    };
     for file in [
         grey_png(width, height, &pixels),
         png_of(width, height, png::ColorType::Rgb, &coloured),
         png_of(width, height, png::ColorType::Rgba, &clear),
+        deep_png(width, height, png::ColorType::Grayscale, &deep(&[0, 1])),
+        deep_png(
+            width,
+            height,
+            png::ColorType::GrayscaleAlpha,
+            &deep(&[9, 9, 0, 1]),
+        ),
     ] {
         let exported = things();
         let mask = exported.file("mask.png", &file);
@@ -151,6 +168,17 @@ fn masks_count_in_any_colour_that_is_neither_black_nor_transparent() {
         let found = exported.python("coco", &["test"]);
         assert_eq!(found["annotations"][0]["mask"], as_rows(&picture));
     }
+}
+
+fn deep_png(width: u32, height: u32, colour: png::ColorType, bytes: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(colour);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(bytes).expect("pixels");
+    writer.finish().expect("an end");
+    file
 }
 
 #[test]
@@ -214,4 +242,38 @@ fn a_run_of_texts_has_no_coco() {
         text.starts_with("formats has \"coco\", but this run's data are TEXT"),
         "{text}"
     );
+}
+
+#[test]
+fn what_a_run_is_of_may_be_unknown_to_labelbox() {
+    let mut ontology = images_of(&[tool("car", "rectangle")]);
+    ontology["media_type"] = "UNKNOWN".into();
+    let exported = Exported::of(ontology);
+    exported.image(Split::Training, "a", (8, 8), Value::Null);
+    exported.write(&[Format::Coco]);
+    let of_rows = Exported::of(json!({ "id": "o", "name": "things" }));
+    let mut row = super::labelled("a", Value::Null);
+    row["media_attributes"] = json!({ "mime_type": "video/mp4" });
+    of_rows.row(Split::Training, &row);
+    let refused = of_rows.try_write(&[Format::Hf]).expect_err("refused");
+    let text = refused.to_string();
+    assert!(text.contains("this run's data are video/mp4"), "{text}");
+}
+
+#[test]
+fn an_image_that_its_storage_does_not_know_is_known_by_its_content() {
+    let exported = things();
+    for (id, content) in [
+        ("a", grey_png(4, 4, &[0; 16])),
+        ("b", b"%PDF-1.7 no image".to_vec()),
+    ] {
+        let path = exported.file(&format!("{id}.png"), &content);
+        let mut row = super::image_row(id, &path, (4, 4), Value::Null);
+        row["media_attributes"]["mime_type"] = "application/octet-stream".into();
+        exported.row(Split::Test, &row);
+    }
+    let notes = exported.write(&[Format::Coco]).notes;
+    assert_eq!(notes.of(Note::NotAnImage).expect("noted").first, "b");
+    let found = exported.python("coco", &["test"]);
+    assert_eq!(found["images"].as_array().expect("a list").len(), 1);
 }

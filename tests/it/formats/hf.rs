@@ -194,3 +194,98 @@ fn entities_are_tags_whose_ends_belong_to_them() {
         "{tags}"
     );
 }
+
+#[test]
+fn answers_are_called_as_the_ontology_calls_them_today() {
+    let exported = texts_of(&[], &[question("mood", "radio", &["good", "bad", "good"])]);
+    let said = |id: &str, name: &str| {
+        let answer = json!({ "name": name, "feature_schema_id": id });
+        answers(json!([{ "name": "mood", "radio_answer": answer }]))
+    };
+    // Renamed since; taken out of the ontology since; of an ontology that was copied.
+    text(
+        &exported,
+        Split::Training,
+        "a",
+        "x",
+        said("option bad", "terrible"),
+    );
+    text(
+        &exported,
+        Split::Training,
+        "b",
+        "y",
+        said("option fair", "fair"),
+    );
+    text(
+        &exported,
+        Split::Training,
+        "c",
+        "z",
+        said("of another", "good"),
+    );
+    let notes = exported.write(&[Format::Hf]).notes;
+    let unknown = notes.of(Note::UnknownAnswer).expect("noted");
+    assert_eq!((unknown.count, &*unknown.first), (1, "b"));
+    let found = exported.python("hf", &[]);
+    let labels: Vec<&Value> = (0..3)
+        .map(|at| &found["rows"]["train"][at]["label"])
+        .collect();
+    assert_eq!(labels, [&json!(1), &Value::Null, &json!(0)]);
+}
+
+#[test]
+fn questions_of_one_name_keep_their_own_answers() {
+    let mut second = question("kind", "checklist", &["x"]);
+    second["schema_id"] = "second".into();
+    let exported = texts_of(&[], &[question("kind", "radio", &["cat"]), second]);
+    let mut answered = checklist("kind", &["x"]);
+    answered["feature_schema_id"] = "second".into();
+    let both = json!([answered, radio("kind", "cat")]);
+    text(&exported, Split::Training, "a", "x", answers(both));
+    text(
+        &exported,
+        Split::Training,
+        "b",
+        "x",
+        answers(json!([answered])),
+    );
+    let written = exported.write(&[Format::Hf]);
+    assert!(written.notes.is_empty(), "{}", written.notes);
+    let found = exported.python("hf", &[]);
+    let row = |at: usize| &found["rows"]["train"][at];
+    assert_eq!(
+        (&row(0)["kind"], &row(0)["kind (checklist)"]),
+        (&json!(0), &json!(["x"]))
+    );
+    assert_eq!(
+        (&row(1)["kind"], &row(1)["kind (checklist)"]),
+        (&Value::Null, &json!(["x"]))
+    );
+}
+
+#[test]
+fn a_question_called_like_a_file_is_not_looked_for_on_disk() {
+    let mut ontology = images_of(&[]);
+    ontology["classifications"] = json!([
+        question("old_file_name", "text", &[]),
+        question("file_names", "text", &[]),
+    ]);
+    let exported = Exported::of(ontology);
+    let said = |name: &str| json!({ "name": name, "text_answer": { "content": "a.png" } });
+    let label = answers(json!([said("old_file_name"), said("file_names")]));
+    exported.image(Split::Training, "a", (8, 8), label);
+    exported.write(&[Format::Hf]);
+    let row = &exported.python("hf", &[])["rows"]["train"][0];
+    assert_eq!(row["old_file_name (text)"], "a.png");
+    assert_eq!(row["file_names (text)"], "a.png");
+}
+
+#[test]
+fn what_is_marked_in_texts_without_tags_is_noted() {
+    let exported = texts_of(&[], &[question("mood", "radio", &["good"])]);
+    let marked = entities(json!([entity("place", 0, 1)]));
+    text(&exported, Split::Training, "a", "so so", marked);
+    let notes = exported.write(&[Format::Hf]).notes;
+    assert_eq!(notes.of(Note::UnknownClass).expect("noted").count, 1);
+}

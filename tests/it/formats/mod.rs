@@ -5,6 +5,7 @@ mod circle;
 mod coco;
 mod edges;
 mod hf;
+mod odd;
 mod results;
 mod yolo;
 

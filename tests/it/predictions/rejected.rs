@@ -28,7 +28,7 @@ fn what_is_no_line_is_not_sent() {
         "not JSON: EOF while parsing a value at column 9",
     );
     rejected("hello", "not JSON: expected value at column 1");
-    rejected("[1]", "invalid type: sequence, expected an object");
+    rejected("[1]", "invalid type: a list, expected an object");
     rejected(
         "{\"confidence\": NaN}",
         "not JSON: expected value at column 16: NaN is no number in JSON",
@@ -192,11 +192,40 @@ fn a_tool_takes_its_own_shape() {
     );
     wrong(
         json!({"name": "person", "location": {"start": -1, "end": 3}}),
-        "location: invalid value: integer `-1`, expected u64",
+        "location: invalid value: integer `-1`, expected a whole number from 0",
     );
     wrong(
         json!({"name": "sky", "mask": {"colorRGB": [1, 1, 1]}}),
         "mask: needs instanceURI or png",
+    );
+    wrong(
+        json!({"name": "dog", "bbox": 7}),
+        "bbox: invalid type: integer `7`, expected an object",
+    );
+}
+
+#[test]
+fn numbers_in_a_list_are_no_shape() {
+    let not = "not numbers in a list";
+    wrong(
+        json!({"name": "dog", "bbox": [1, 2, 3, 4]}),
+        &format!("bbox: needs an object with top, left, height and width, {not}"),
+    );
+    wrong(
+        json!({"name": "road", "polygon": [[0, 0], [1, 0], [1, 1]]}),
+        &format!("polygon: needs a list of objects with x and y, {not}"),
+    );
+    wrong(
+        json!({"name": "road", "polygon": [{"x": 0, "y": 0}, {"x": 1, "y": 0}, [1, 1]]}),
+        &format!("polygon: needs a list of objects with x and y, {not}"),
+    );
+    wrong(
+        json!({"name": "person", "location": [0, 3]}),
+        &format!("location: needs an object with start and end, {not}"),
+    );
+    wrong(
+        json!({"name": "sky", "mask": ["https://storage.example.com/[1].png"]}),
+        &format!("mask: needs an object with instanceURI or png, {not}"),
     );
 }
 
@@ -238,7 +267,7 @@ fn a_confidence_is_a_number_from_0_to_1() {
         (json!(-0.1), "confidence must be from 0 to 1, not -0.1"),
         (
             json!("high"),
-            "confidence: invalid type: string \"high\", expected f64",
+            "confidence: invalid type: string \"high\", expected a number",
         ),
     ] {
         wrong(

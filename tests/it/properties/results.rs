@@ -161,12 +161,17 @@ fn no_row_of_an_export_breaks_the_formats() {
         }
         let images = Exported::of(images_of(&tools));
         images.row(Split::Test, &row);
+        // Formats that would hold nothing are refused.
+        images.image(Split::Test, "b", (8, 8), Value::Null);
         images.write_all();
         row["data_row"]["local_path"] = Value::Null;
         let texts = Exported::of(json!({
             "id": "o", "name": "n", "media_type": "TEXT", "tools": [entity.clone()],
         }));
         texts.row(Split::Test, &row);
+        let mut plain = labelled("b", Value::Null);
+        plain["data_row"]["row_data"] = "plain".into();
+        texts.row(Split::Test, &plain);
         texts.write_all();
     });
 }

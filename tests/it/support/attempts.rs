@@ -40,6 +40,7 @@ impl Attempt {
         let request = Request {
             data: Default::default(),
             labelbox_config: Default::default(),
+            labelbox_config_warning: None,
             protocol: PROTOCOL,
             job_id: launch_id.job,
             launch_id,

@@ -11,10 +11,17 @@ use super::{of_all_kinds, refusal};
 fn each_result_that_is_none_has_its_reason() {
     let exported = of_all_kinds();
     for (result, reason) in [
-        (json!(7), "it is no result: invalid type"),
+        (json!(7), "it is no JSON object"),
+        (json!([1, 1, [1, 1, 2, 2]]), "it is no JSON object"),
+        (json!({ "category_id": 1 }), "it has no image_id"),
+        (json!({ "image_id": 1 }), "it has no category_id"),
         (
-            json!({ "category_id": 1 }),
-            "it is no result: missing field `image_id`",
+            json!({ "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2], "score": "0.5" }),
+            "its score is no number",
+        ),
+        (
+            json!({ "image_id": 1, "category_id": 2, "segmentation": { "size": [4, 8] } }),
+            "its segmentation is neither a list of polygons nor an RLE with size and counts",
         ),
         (
             json!({ "image_id": 9, "category_id": 1 }),
@@ -46,7 +53,7 @@ fn each_result_that_is_none_has_its_reason() {
         ),
         (
             json!({ "image_id": 1, "category_id": 1, "bbox": [1, 1, 1] }),
-            "it is no result: invalid length 3",
+            "its bbox is no list of four numbers",
         ),
         (
             json!({ "image_id": 1, "category_id": 2, "segmentation": [[1, 1, 2, 2, 3]] }),
