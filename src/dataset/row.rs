@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A data row, as it stands in a line of `data/<split>.ndjson`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -12,10 +12,10 @@ pub struct Row {
     /// The row itself.
     pub data_row: DataRow,
     /// What Labelbox knows of the medium.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub media_attributes: MediaAttributes,
     /// What is known of it, by model and model run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     experiments: BTreeMap<String, Experiment>,
 }
 
@@ -54,13 +54,13 @@ pub struct MediaAttributes {
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 struct Experiment {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     runs: BTreeMap<String, Run>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 struct Run {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     labels: Vec<Label>,
 }
 
@@ -68,7 +68,7 @@ struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Label {
     /// All that was said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub annotations: Annotations,
 }
 
@@ -76,10 +76,10 @@ pub struct Label {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Annotations {
     /// What was drawn or marked.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub objects: Vec<Object>,
     /// What was answered about the whole row.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub classifications: Vec<Answered>,
 }
 
@@ -96,7 +96,7 @@ pub struct Object {
     #[serde(default)]
     pub annotation_kind: String,
     /// What was answered about it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub classifications: Vec<Answered>,
     /// In pixels.
     #[serde(default)]
@@ -190,7 +190,7 @@ pub struct Answer {
     #[serde(default)]
     pub feature_schema_id: Option<String>,
     /// What was answered after it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub classifications: Vec<Answered>,
 }
 
@@ -222,4 +222,11 @@ impl Row {
     pub fn size(&self) -> Option<(f64, f64)> {
         Some((self.media_attributes.width?, self.media_attributes.height?))
     }
+}
+
+/// A null is as good as nothing.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
