@@ -88,7 +88,10 @@ fn row(line: &[u8]) -> Result<Row, String> {
         global_key: text("global_key"),
         external_id: text("external_id"),
         row_data: RowData::Given(text("row_data").unwrap_or_default()),
-        media_attributes: line["media_attributes"].clone(),
+        media_attributes: line
+            .get("media_attributes")
+            .cloned()
+            .unwrap_or_else(|| json!({})),
         extras: extras.collect(),
         annotations: annotations(owner),
         split: split(&line, owner).unwrap_or(UNKNOWN),
@@ -110,8 +113,12 @@ fn owner(line: &Value) -> &Value {
     }
 }
 
+/// What the first label of a row holds; null where nobody has labelled it.
 fn annotations(owner: &Value) -> Value {
-    let annotations = &owner["labels"][0]["annotations"];
+    let Some(label) = owner["labels"].get(0) else {
+        return Value::Null;
+    };
+    let annotations = &label["annotations"];
     let list = |key: &str| annotations[key].as_array().cloned().unwrap_or_default();
     json!({
         "objects": list("objects"), "classifications": list("classifications"),
@@ -234,12 +241,19 @@ fn learn_answer(known: &mut Map<String, Value>, answered: &Value) {
     };
     for answer in answers {
         let label = answer["name"].as_str().unwrap_or_default();
-        options.entry(label).or_insert_with(|| {
+        let option = options.entry(label).or_insert_with(|| {
             json!({
                 "schemaNodeId": format!("node-{name}-{label}"), "featureSchemaId": schema_id(answer, label),
-                "label": label, "value": answer["value"], "options": [],
+                "label": label, "value": answer["value"], "options": {},
             })
         });
+        // Labelbox keeps the questions that follow an answer under this name.
+        let Some(below) = option["options"].as_object_mut() else {
+            continue;
+        };
+        for answered in answer["classifications"].as_array().into_iter().flatten() {
+            learn_answer(below, answered);
+        }
     }
 }
 

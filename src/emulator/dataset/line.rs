@@ -104,12 +104,18 @@ impl Wanted {
     }
 
     fn experiments(&self, row: &Row, addresses: &Addresses<'_>) -> Value {
-        let label = json!({
-            "label_kind": "Default", "version": "1.0.0", "id": format!("{}label", row.id),
-            "annotations": addresses.put_into(&row.annotations),
-        });
+        let label = || {
+            json!({
+                "label_kind": "Default", "version": "1.0.0", "id": format!("{}label", row.id),
+                "annotations": addresses.put_into(&row.annotations),
+            })
+        };
+        let labels: Vec<Value> = (!row.annotations.is_null())
+            .then(label)
+            .into_iter()
+            .collect();
         let mut run = json!({
-            "name": self.name, "run_data_row_id": format!("{}run", row.id), "labels": [label],
+            "name": self.name, "run_data_row_id": format!("{}run", row.id), "labels": labels,
         });
         if self.has("includePredictions") {
             run["predictions"] = json!([]);

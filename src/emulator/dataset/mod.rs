@@ -61,7 +61,7 @@ pub(super) struct Row {
     pub(super) media_attributes: Value,
     /// `attachments`, `metadata_fields`, `embeddings`: what an export holds only if asked.
     pub(super) extras: Map<String, Value>,
-    /// `objects`, `classifications`, `relationships`, as they are exported.
+    /// `objects`, `classifications`, `relationships`, as they are exported; null where nobody has labelled the row.
     pub(super) annotations: Value,
     /// One of [`SPLITS`], by its place there.
     pub(super) split: usize,
