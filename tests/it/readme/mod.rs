@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod own_model;
+mod settings;
 mod shapes;
 
 use std::{fs, path::Path};
