@@ -103,6 +103,7 @@ fn print_beginning(emulator: &Emulator, json: bool) -> io::Result<()> {
     let (model_id, model_run_id) = emulator.create_model_run(None, "first run");
     let graphql = emulator.graphql_url();
     let control = emulator.control_url();
+    let root = control.trim_end_matches("/control");
     let mut out = io::stdout().lock();
     if json {
         let ready = serde_json::json!({
@@ -119,9 +120,12 @@ fn print_beginning(emulator: &Emulator, json: bool) -> io::Result<()> {
         "\
 An emulator of Labelbox's side; Ctrl-C ends it.
 
-  graphql    {graphql}
+  endpoint   {graphql}
   model      {model_id}
   model run  {model_run_id}
+
+For its reports a server needs this in its workspace in models.toml, and any API key:
+  endpoint = \"{graphql}\"
 
 Click Train model on a server that is registered as http://127.0.0.1:8080:
   printf '{{\"url\":\"%s\",\"secret\":\"%s\",\"modelRunId\":\"%s\"}}' \\
@@ -134,7 +138,7 @@ See what was reported:
 Make another model run:
   curl -s -X POST {control}/model-runs
 
-Let the next report fail:
+Let the next report fail; {root}/ tells what else can go wrong:
   curl -s -d '{{\"operation\":\"updateTrainingPipeline\",\"kind\":{{\"status\":{{\"status\":503}}}}}}' {control}/faults
 
 Reports, as they come in:"

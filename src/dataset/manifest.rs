@@ -29,6 +29,9 @@ pub struct Manifest {
     pub exported_bytes: u64,
     /// The file of each split.
     pub splits: BTreeMap<Split, DataFile>,
+    /// The ontology's file; none in what older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ontology: Option<FileDigest>,
     /// Media, attachments and masks that lie in the data folder.
     #[serde(default)]
     pub files: u64,
@@ -41,6 +44,9 @@ pub struct Manifest {
     /// The first of those, at most 100.
     #[serde(default)]
     pub missing_files: Vec<MissingFile>,
+    /// The file that lists all of them; none where no files were wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_file_list: Option<DataFile>,
     /// What the model's formats could not say of the data, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_notes: Option<String>,
@@ -59,7 +65,18 @@ pub struct DataFile {
     pub sha256: String,
 }
 
-/// A file that belongs to a row and could not be had.
+/// A file of the data folder that holds no rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest {
+    /// Its name below the data folder.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A file that belongs to a row and could not be had: a line of `data/missing_files.ndjson`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingFile {
     /// Labelbox's id of the row.
@@ -92,10 +109,12 @@ impl Manifest {
             rows: splits.values().map(|file| file.rows).sum(),
             exported_bytes,
             splits,
+            ontology: None,
             files: 0,
             file_bytes: 0,
             missing_file_count: 0,
             missing_files: Vec::new(),
+            missing_file_list: None,
             format_notes: None,
         }
     }

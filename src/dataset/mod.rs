@@ -14,7 +14,7 @@ pub use error::RowError;
 pub(crate) use found::Found;
 pub use head::RowHead;
 pub use index::{IndexedRow, RowIndex, RowIndexWriter, index_length, name_hash};
-pub use manifest::{DataFile, Manifest, MissingFile};
+pub use manifest::{DataFile, FileDigest, Manifest, MissingFile};
 pub use ontology::{AnswerOption, Classification, Ontology, Tool};
 pub use row::{
     Annotations, Answer, Answered, BoundingBox, DataRow, Label, Location, Mask, MediaAttributes,

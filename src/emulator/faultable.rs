@@ -53,7 +53,7 @@ const FOLDERS: [&str; 5] = [
 ];
 
 /// Each kind as it is written, and what it does.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     (
         r#"{"status": {"status": 503, "body": {}, "headers": [["retry-after", "7"]]}}"#,
         "is answered like this, without effect; body and headers may be left out, a body of text goes out as HTML",
@@ -87,8 +87,12 @@ const KINDS: [(&str, &str); 11] = [
         "of the file only so much is sent; files only",
     ),
     (
+        r#""addressExpires""#,
+        "the address is refused, now and later; another one of the same file holds; files only",
+    ),
+    (
         r#"{"fails": {"message": "m"}}"#,
-        "the export or import that the call begins fails; of the message, only an export tells",
+        "the export or import that the call begins fails, for this reason",
     ),
     (
         r#"{"takes": {"milliseconds": 500}}"#,
@@ -184,7 +188,7 @@ const fn victim(kind: &FaultKind) -> Victim {
         | FaultKind::Hang { .. }
         | FaultKind::DropBefore => Victim::Any,
         FaultKind::GraphqlError { .. } | FaultKind::DropAfter => Victim::Call,
-        FaultKind::TruncateBody { .. } => Victim::File,
+        FaultKind::TruncateBody { .. } | FaultKind::AddressExpires => Victim::File,
         FaultKind::Fails { .. } | FaultKind::Takes { .. } => Victim::Task,
         FaultKind::RefusesEvery { .. } => Victim::Import,
     }

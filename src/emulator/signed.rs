@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +25,7 @@ pub(super) struct Signer {
     key: Uuid,
     lifetime: Duration,
     /// Makes each address another one, also of the same file in the same second.
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
     /// The signatures of those that hold no longer, before their time.
     ended: HashSet<String>,
 }
@@ -33,7 +36,7 @@ impl Signer {
             base,
             key: Uuid::new_v4(),
             lifetime,
-            next: AtomicU64::new(1),
+            next: Arc::new(AtomicU64::new(1)),
             ended: HashSet::new(),
         }
     }

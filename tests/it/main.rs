@@ -39,6 +39,7 @@ mod people;
 mod predictions;
 mod processes;
 mod properties;
+mod readme;
 mod recording;
 mod reload;
 mod reporting;

@@ -33,7 +33,7 @@ fn count(name: &str, feature: &FeatureSummary, told: Option<f64>) -> String {
     let FeatureSummary { right, labels, .. } = feature;
     let Some(accuracy) = feature.accuracy else {
         return format!(
-            "{name}: {} predictions, and no labels that they are compared with: only answers, boxes and entities are",
+            "{name}: {} predictions, and no labels that they are compared with: only answers to radio questions, boxes and entities are",
             feature.predictions
         );
     };

@@ -144,7 +144,7 @@ async fn compare_clocks(endpoint: &str) -> Option<Result<String, String>> {
     let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
     let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
     let difference = Timestamp::now().duration_since(theirs).unsigned_abs();
-    let words = format!("differs from Labelbox' by {} s", difference.as_secs());
+    let words = format!("differs from Labelbox's by {} s", difference.as_secs());
     Some(match difference <= CLOCK_TOLERANCE {
         true => Ok(words),
         false => Err(format!("{words}: let it be set by NTP")),

@@ -45,7 +45,10 @@ impl Args {
         let (files, bytes) = unpacked
             .map_err(|error| CommandError::Refused(format!("{}: {error}", dir.display())))?;
         let (size, place) = (format_size(bytes), dir.display());
-        say(&format!("{files} files, {size}, are in {place}"));
+        say(&match files {
+            1 => format!("1 file, {size}, is in {place}"),
+            _ => format!("{files} files, {size}, are in {place}"),
+        });
         if skipped > 0 {
             say(&format!("{skipped} links or special files were left out"));
         }

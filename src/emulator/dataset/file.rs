@@ -106,7 +106,10 @@ fn row(line: &[u8]) -> Result<Row, String> {
         global_key: text("global_key"),
         external_id: text("external_id"),
         row_data: RowData::Given(text("row_data").unwrap_or_default()),
-        media_attributes: line["media_attributes"].clone(),
+        media_attributes: line
+            .get("media_attributes")
+            .cloned()
+            .unwrap_or_else(|| json!({})),
         extras: extras.collect(),
         annotations: annotations(&given.labels),
         split: split(&line, owner).unwrap_or(UNKNOWN),

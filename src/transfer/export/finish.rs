@@ -1,17 +1,19 @@
 //! The end of an export: `data/manifest.json`, after which everything is on disk to stay.
 
+use std::{fs::File, io};
+
 use jiff::Timestamp;
 
 use super::{
     Export,
     failure::Failure,
-    on_disk,
+    on_disk, ontology,
     record::{Record, remove_splits},
 };
 use crate::{
-    dataset::{DataFile, Manifest, Split},
+    dataset::{DataFile, FileDigest, Manifest, Split},
     formats::Notes,
-    job_dir::files,
+    job_dir::{JobDir, files, hash_file},
     transfer::files::FilesReport,
 };
 
@@ -46,13 +48,24 @@ impl Export<'_> {
             tracing::warn!(job_id = %self.job.id, "not everything has a place in the formats: {notes}");
             manifest.format_notes = Some(notes.to_string());
         }
-        let (written, dir) = (manifest.clone(), self.dir.clone());
+        let dir = self.dir.clone();
         on_disk(move || {
-            let text = serde_json::to_vec_pretty(&written)?;
+            manifest.ontology = Some(digest(&dir, ontology::FILE)?);
+            let text = serde_json::to_vec_pretty(&manifest)?;
             files::write_atomic(&dir.data().join(FILE), &text)?;
-            remove_splits(&dir)
+            remove_splits(&dir)?;
+            Ok(manifest)
         })
-        .await?;
-        Ok(manifest)
+        .await
     }
+}
+
+/// The file of that name, as it lies in the data folder.
+fn digest(dir: &JobDir, name: &str) -> io::Result<FileDigest> {
+    let (bytes, sha256) = hash_file(&File::open(dir.data().join(name))?)?;
+    Ok(FileDigest {
+        file: name.to_owned(),
+        bytes,
+        sha256,
+    })
 }

@@ -4,7 +4,7 @@ use super::{Export, failure::Failure, on_disk};
 use crate::{dataset::Ontology, job_dir::files};
 
 /// Its name in the data folder.
-const FILE: &str = "ontology.json";
+pub(super) const FILE: &str = "ontology.json";
 
 impl Export<'_> {
     /// Asks for the ontology of the run's model and writes it down; none if the model has none.

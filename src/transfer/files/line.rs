@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::names::local_path;
-use crate::dataset::{Found, RowError};
+use crate::dataset::{Found, MissingFile, RowError};
 
 /// Which part of a row a file is; attachments and masks are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,18 @@ pub(super) struct Wanted {
     pub(super) url: String,
     /// Where it is to lie, below the data folder.
     pub(super) path: String,
+}
+
+impl Wanted {
+    /// The same as a file that could not be had, and why.
+    pub(super) fn missing(&self, reason: String) -> MissingFile {
+        MissingFile {
+            data_row: self.row.clone(),
+            global_key: self.global_key.clone(),
+            kind: self.what.to_string(),
+            reason,
+        }
+    }
 }
 
 /// A line, understood as far as files are concerned. Nothing of it is copied or lost.

@@ -3,7 +3,7 @@
 //! [`fetch`] is called when the split files are written and before the manifest is: it fetches whatever the lines name
 //! by address, notes each outcome in `server/files.ndjson` in the order of the rows, and then writes the split files
 //! anew, each line with its `local_path` (relative to the data folder) in `data_row`, in each attachment and in each
-//! label's `mask`. A file that could not be had has none. Text that stands in a line itself stays there alone: a file
+//! label's `mask`. A file that could not be had has none, and is listed in `data/missing_files.ndjson`. Text that stands in a line itself stays there alone: a file
 //! for each would be a million small ones.
 //!
 //! Interrupted anywhere, by a drop of the future or of the power, the same call goes on: what the journal says is kept
@@ -15,6 +15,7 @@ mod expiry;
 mod fetching;
 mod journal;
 mod line;
+mod missing;
 mod names;
 mod one;
 mod report;
@@ -29,12 +30,13 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{Export, SecretRef},
-    dataset::Split,
+    dataset::{DataFile, Split},
     downloads::Downloads,
     job_dir::files::sync_dir,
 };
 use fetching::Fetching;
 use journal::Journal;
+use missing::MissingList;
 
 pub use cache::Cache;
 pub use report::FilesReport;
@@ -142,7 +144,9 @@ pub async fn fetch(
     let mut report = fetching.all(&journal, &progress).await?;
     report.judge(plan.export.max_missing_files)?;
     let data_dir = plan.data_dir.to_owned();
-    report.splits = blocking_files(move || write_places(&data_dir, &drafts, &journal)).await?;
+    let (splits, missing) =
+        blocking_files(move || write_places(&data_dir, &drafts, &journal)).await?;
+    (report.splits, report.missing_list) = (splits, Some(missing));
     Ok(report)
 }
 
@@ -164,20 +168,22 @@ async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<Arc<Journal>, FilesEr
     blocking(prepare).await
 }
 
-/// Makes the places of the files durable, then the lines that name them.
+/// Makes the places of the files durable, then the lines that name them and the list of those that have none.
 fn write_places(
     data_dir: &Path,
     drafts: &Path,
     journal: &Journal,
-) -> Result<Vec<Rewritten>, FilesError> {
+) -> Result<(Vec<Rewritten>, DataFile), FilesError> {
     sync_dir(&data_dir.join(names::FOLDER))?;
     let mut entries = journal.read()?;
+    let mut missing = MissingList::begin(drafts)?;
     let rewritten = Split::ALL
         .into_iter()
-        .map(|split| rewrite::rewrite(data_dir, drafts, split, &mut entries))
+        .map(|split| rewrite::rewrite(data_dir, drafts, split, &mut entries, &mut missing))
         .collect::<Result<_, _>>()?;
+    let missing = missing.put_into(data_dir)?;
     fs::remove_dir_all(drafts)?;
-    Ok(rewritten)
+    Ok((rewritten, missing))
 }
 
 async fn blocking<T: Send + 'static>(

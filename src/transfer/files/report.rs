@@ -3,10 +3,10 @@
 use super::{FilesError, Rewritten, journal::Outcome, line::Wanted};
 use crate::{
     config::Tolerance,
-    dataset::{Manifest, MissingFile},
+    dataset::{DataFile, Manifest, MissingFile},
 };
 
-/// So many missing files are listed; all are counted.
+/// So many missing files are listed in the manifest; all are counted.
 pub(super) const LISTED: usize = 100;
 
 /// So many are named in a failure's sentence.
@@ -25,6 +25,8 @@ pub struct FilesReport {
     pub missing: u64,
     /// The first of them, at most 100.
     pub first_missing: Vec<MissingFile>,
+    /// The file that lists all of them; none as long as it is not written.
+    pub missing_list: Option<DataFile>,
     /// The split files as they are now, with each row's `local_path`.
     pub splits: Vec<Rewritten>,
 }
@@ -40,12 +42,7 @@ impl FilesReport {
             Outcome::Missing(reason) => {
                 self.missing += 1;
                 if self.first_missing.len() < LISTED {
-                    self.first_missing.push(MissingFile {
-                        data_row: wanted.row.clone(),
-                        global_key: wanted.global_key.clone(),
-                        kind: wanted.what.to_string(),
-                        reason,
-                    });
+                    self.first_missing.push(wanted.missing(reason));
                 }
             }
         }
@@ -72,6 +69,7 @@ impl FilesReport {
         manifest.file_bytes = self.bytes;
         manifest.missing_file_count = self.missing;
         manifest.missing_files = self.first_missing;
+        manifest.missing_file_list = self.missing_list;
     }
 
     pub(super) fn judge(&self, tolerance: Tolerance) -> Result<(), FilesError> {

@@ -12,6 +12,7 @@ use super::{
     FilesError,
     journal::{Entries, Outcome},
     line::Line,
+    missing::MissingList,
     names::hex,
 };
 use crate::{dataset::Split, job_dir::files::sync_dir};
@@ -62,12 +63,14 @@ pub(super) fn for_each_line(
     }
 }
 
-/// Writes a split file anew, on disk when this returns. The entries are those of its rows' files, in order.
+/// Writes a split file anew, on disk when this returns. The entries are those of its rows' files, in order; what could
+/// not be had is added to `missing`.
 pub(super) fn rewrite(
     data_dir: &Path,
     drafts: &Path,
     split: Split,
     entries: &mut Entries,
+    missing: &mut MissingList,
 ) -> Result<Rewritten, FilesError> {
     let path = data_dir.join(split.file_name());
     let draft = drafts.join(split.file_name());
@@ -76,11 +79,13 @@ pub(super) fn rewrite(
     let (mut line, mut is_here) = (Vec::new(), Vec::new());
     for_each_line(data_dir, split, |_, understood| {
         is_here.clear();
-        is_here.extend(
-            understood
-                .wanted()
-                .map(|_| matches!(entries.next(), Some(Outcome::Bytes(_)))),
-        );
+        for wanted in understood.wanted() {
+            let outcome = entries.next();
+            is_here.push(matches!(outcome, Some(Outcome::Bytes(_))));
+            if let Some(Outcome::Missing(reason)) = outcome {
+                missing.add(&wanted.missing(reason))?;
+            }
+        }
         line.clear();
         understood.rewrite(&is_here, &mut line);
         line.push(b'\n');

@@ -166,3 +166,30 @@ fn a_workdir_that_no_node_gets_is_a_warning_with_its_line() {
     ));
     assert!(!warned(&remote.replace("workdir = \".\"", "")));
 }
+
+#[test]
+fn what_the_shipped_file_only_shows_is_fine_as_well() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = fs::read_to_string(folder.join("models.toml")).expect("the shipped file");
+    let is_key = |key: &str| {
+        key.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let is_setting = |line: &str| {
+        line.starts_with("[models") || line.split_once(" = ").is_some_and(|(key, _)| is_key(key))
+    };
+    let mut shown = 0;
+    let lines = shipped.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting) if is_setting(setting) => {
+            shown += 1;
+            setting
+        }
+        _ => line,
+    });
+    let whole = lines.collect::<Vec<_>>().join("\n");
+    assert!(shown > 10, "{whole}");
+    let file = folder_with(&whole.replace("workdir = \"examples/", "# \""));
+    let (code, text) = check(file.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("3 models"), "{text}");
+}

@@ -76,10 +76,12 @@ async fn emulate_prints_a_line_of_json_and_ends_on_sigterm() {
 #[tokio::test]
 async fn emulate_shows_each_report_to_people() {
     let (_child, mut lines) = start(&[]);
-    let graphql = line_with(&mut lines, "graphql ").await;
+    let graphql = line_with(&mut lines, "endpoint ").await;
     let graphql = graphql.split_whitespace().last().expect("an address");
     let run = line_with(&mut lines, "model run ").await;
     let run = run.split_whitespace().last().expect("an id");
+    let setting = line_with(&mut lines, "endpoint = ").await;
+    assert_eq!(setting.trim(), format!("endpoint = \"{graphql}\""));
     line_with(&mut lines, "as they come in").await;
     let data = json!({ "status": "FAILED", "errorMessage": "\u{1b}[2J" });
     let url = graphql.replace("/graphql", "/_gql");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use trainhook::{
     config::SecretRef,
@@ -13,6 +13,12 @@ use trainhook::{
 
 use super::{ids, in_files_of, lines, model, read_json, start, start_with};
 use crate::{metrics::metrics, support::stack::Stack};
+
+/// In hexadecimal digits.
+fn sha256(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_finds_its_rows_in_the_file_of_their_split() {
@@ -37,12 +43,13 @@ async fn a_command_finds_its_rows_in_the_file_of_their_split() {
         );
         let content = content.expect("the file is there");
         assert_eq!(noted["bytes"], content.len());
-        let digest: String = Sha256::digest(&content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(noted["sha256"], digest, "{split}");
+        assert_eq!(noted["sha256"], sha256(&content), "{split}");
     }
+    let ontology = fs::read(dir.join("data/ontology.json")).expect("the file is there");
+    let noted = json!({
+        "file": "ontology.json", "bytes": ontology.len(), "sha256": sha256(&ontology),
+    });
+    assert_eq!(manifest["ontology"], noted);
     let ontology = read_json(&dir.join("data/ontology.json"));
     assert_eq!(ontology["classifications"][0]["options"][7]["name"], "7");
     let index = RowIndex::open(&dir.join("server/rows.index")).expect("an index");

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::Cursor};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trainhook::dataset::{RowHead, RowIndex, RowIndexWriter, Split, index_length, name_hash};
+use trainhook::dataset::{Row, RowHead, RowIndex, RowIndexWriter, Split, index_length, name_hash};
 
 fn head(line: &Value) -> (String, Option<String>, Option<(f64, f64)>) {
     let line = line.to_string();
@@ -52,6 +52,32 @@ fn what_is_no_row_is_refused() {
         "{\"data_row\":{\"id\":\"a\"}} x",
     ] {
         assert!(RowHead::read(line.as_bytes()).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_null_in_a_row_is_as_good_as_nothing() {
+    let in_run = |run: Value| json!({ "m": { "runs": { "r": run } } });
+    let annotations = |value: Value| in_run(json!({ "labels": [{ "annotations": value }] }));
+    let nothing = Value::Null;
+    for experiments in [
+        nothing.clone(),
+        json!({ "m": { "runs": nothing } }),
+        in_run(json!({ "labels": nothing })),
+        annotations(nothing.clone()),
+        annotations(json!({ "objects": nothing, "classifications": nothing })),
+        annotations(json!({ "objects": [{ "name": "car", "classifications": nothing }] })),
+    ] {
+        let line = json!({
+            "data_row": { "id": "a" }, "media_attributes": nothing, "experiments": experiments,
+        });
+        let row = Row::read(line.to_string().as_bytes());
+        let row = row.unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(row.size(), None);
+        let answers = row
+            .labels()
+            .map(|label| label.annotations.classifications.len());
+        assert_eq!(answers.sum::<usize>(), 0, "{line}");
     }
 }
 

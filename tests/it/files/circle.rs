@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use trainhook::emulator::{Dataset, Fault, FaultKind, Timing};
 
 use crate::{
@@ -102,6 +102,14 @@ async fn a_file_that_is_missing_fails_the_job_in_labelbox_or_stands_in_the_manif
     let manifest = manifest(&stack, &id);
     assert_eq!(manifest["missing_file_count"], 1);
     assert_eq!(manifest["missing_files"][0]["global_key"], "shape-0007");
+    let list = &manifest["missing_file_list"];
+    assert_eq!(
+        (&list["file"], &list["rows"]),
+        (&json!("missing_files.ndjson"), &json!(1))
+    );
+    let list = fs::read_to_string(data(&stack, &id).join("missing_files.ndjson")).expect("a list");
+    let line: Value = serde_json::from_str(&list).expect("one line of JSON");
+    assert_eq!(line, manifest["missing_files"][0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::{
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use trainhook::{config::Tolerance, dataset::Split, transfer::files::FilesError};
 
 use super::desk::{Desk, image};
@@ -261,4 +262,47 @@ async fn a_line_that_is_no_row_is_named() {
         }
         other => panic!("no row, but {other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_missing_is_listed_however_much_it_is() {
+    let server = half_gone().await;
+    let desk = Desk::new(&rows(&server, 2, 130)).tolerating(Tolerance::Count(130));
+    // A server that was killed before it had written everything down does it again.
+    desk.fetch().await.expect("as many may be missing");
+    let report = desk.fetch().await.expect("the same again");
+    assert_eq!((report.missing, report.first_missing.len()), (130, 100));
+    let list = report.missing_list.expect("a list");
+    let text = fs::read(desk.data().join(&list.file)).expect("the list");
+    assert_eq!((list.rows, list.bytes), (130, text.len() as u64));
+    let digest = Sha256::digest(&text);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(list.sha256, digest);
+    let read = |line: &str| serde_json::from_str::<Value>(line).expect("a line of JSON");
+    let lines: Vec<Value> = std::str::from_utf8(&text)
+        .expect("text")
+        .lines()
+        .map(read)
+        .collect();
+    assert_eq!(lines.len(), 130);
+    assert_eq!(
+        lines[129],
+        json!({
+            "data_row": "gone-129", "global_key": "key of gone-129", "kind": "row_data",
+            "reason": "answered 404 Not Found",
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_missing_the_list_is_empty() {
+    let server = half_gone().await;
+    let desk = Desk::new(&rows(&server, 2, 0));
+    let report = desk.fetch().await.expect("all is there");
+    let list = report.missing_list.expect("a list");
+    assert_eq!((list.rows, list.bytes), (0, 0));
+    assert_eq!(
+        fs::read(desk.data().join(list.file)).expect("it is there"),
+        b""
+    );
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trainhook::{
     dataset::{BoundingBox, Object, Row},
     emulator::{Dataset, Emulator},
 };
 
-use super::{super::client, begin_export, fetch, start};
+use super::{super::client, begin_export, data, fetch, start};
 
 /// The lines of the whole export of a dataset.
 async fn exported(dataset: Arc<Dataset>) -> (Emulator, Vec<Vec<u8>>) {
@@ -109,5 +109,56 @@ fn a_users_own_export_is_a_dataset_and_its_bad_lines_are_located() {
     assert!(
         bad.contains("line 2") && bad.contains("data_row.id"),
         "{bad}"
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_has_labelled_has_no_label() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("export.ndjson");
+    let row = |id: &str, labels: Value| {
+        let run = json!({ "labels": labels });
+        json!({ "data_row": { "id": id }, "experiments": { "m": { "runs": { "r": run } } } })
+    };
+    let empty = json!([{ "annotations": { "objects": [], "classifications": [] } }]);
+    let lines = format!("{}\n{}\n", row("a", json!([])), row("b", empty));
+    std::fs::write(&file, lines).expect("written");
+    let (_emulator, lines) = exported(Dataset::read(&file).expect("a dataset")).await;
+    let labels = lines.iter().map(|line| {
+        let row = Row::read(line).expect("a row");
+        row.labels().count()
+    });
+    assert_eq!(labels.collect::<Vec<_>>(), [0, 1]);
+}
+
+#[tokio::test]
+async fn questions_below_an_answer_are_learned_from_a_users_own_export() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("export.ndjson");
+    let answered = |name: &str, answer: &str, below: Value| json!({ "name": name, "radio_answer": { "name": answer, "classifications": below } });
+    let lines = [
+        ("dry", json!([])),
+        ("wet", json!([answered("how wet", "very", json!([]))])),
+    ];
+    let lines = lines.map(|(answer, below)| {
+        let annotations =
+            json!({ "objects": [], "classifications": [answered("weather", answer, below)] });
+        let project = json!({ "labels": [{ "annotations": annotations }] });
+        json!({ "data_row": { "id": answer }, "projects": { "p": project } }).to_string() + "\n"
+    });
+    std::fs::write(&file, lines.concat()).expect("written");
+    let (emulator, _) = start(Dataset::read(&file).expect("a dataset"), 1 << 20).await;
+    let (model, _) = emulator.create_model_run(None, "a run");
+    let query = "query x($id: ID!){model(where: {id: $id}){ontologyId}}";
+    let found = data(&emulator, query, json!({ "id": model })).await;
+    let query = "query x($id: ID!){ontology(where: {id: $id}){normalized}}";
+    let id = json!({ "id": found["model"]["ontologyId"] });
+    let found = data(&emulator, query, id).await;
+    let wet = &found["ontology"]["normalized"]["classifications"][0]["options"][1];
+    assert_eq!(wet["label"], "wet");
+    let below = &wet["options"][0];
+    assert_eq!(
+        (&below["name"], &below["options"][0]["label"]),
+        (&json!("how wet"), &json!("very"))
     );
 }
