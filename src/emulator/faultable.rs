@@ -207,5 +207,5 @@ fn is_file(operation: &str) -> bool {
         rest.is_some_and(|rest| rest.is_empty() || rest.len() > 1 && rest.starts_with('/'))
     };
     // Below `/files` there are these folders and nothing else.
-    operation == FOLDERS[0] || FOLDERS[1..].iter().any(|folder| is_below(&folder))
+    operation == FOLDERS[0] || FOLDERS[1..].iter().any(is_below)
 }

@@ -9,8 +9,7 @@ use super::{announced::pass, assert_digits, model, start_with};
 use crate::support::stack::Stack;
 
 /// What is asked once: its first answer is spoiled, and so is its second.
-const ONCE: [&str; 4] = [
-    "exportDataRowsInModelRunPyApi",
+const ONCE: [&str; 3] = [
     "GetUserPyApi",
     "GetOntologyPyApi",
     "GetExportMetadataHeaderPyApi",
@@ -76,6 +75,7 @@ async fn survives(calls: &FaultKind, files: &FaultKind) -> Stack {
     assert_eq!(asked(&stack, WHICH_ONTOLOGY), 5);
     assert_eq!(asked(&stack, OFTEN[1]), PAGES + 2);
     assert!(asked(&stack, OFTEN[0]) >= 5, "both looks were spoiled");
+    assert_eq!(stack.emulator.export_tasks(), 1);
     stack
 }
 
@@ -97,50 +97,73 @@ fn status(status: u16, headers: &[(&str, &str)]) -> FaultKind {
     }
 }
 
+fn internal_error() -> FaultKind {
+    FaultKind::GraphqlError {
+        code: "INTERNAL_SERVER_ERROR".to_owned(),
+        message: "something broke".to_owned(),
+        exception_status: None,
+    }
+}
+
+/// The search for a task that may have begun breaks as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_beginning_breaks_twice_begins_once() {
+    let stack = start_with("", Timing::default(), &model("digits", "true", "")).await;
+    let kinds = [
+        FaultKind::DropBefore,
+        FaultKind::DropAfter,
+        FaultKind::Hang { milliseconds: 300 },
+        status(500, &[]),
+        status(429, &[("retry-after", "1")]),
+        internal_error(),
+    ];
+    for (before, kind) in kinds.into_iter().enumerate() {
+        for operation in ["exportDataRowsInModelRunPyApi", "GetUserCreatedTasksPyApi"] {
+            stack
+                .emulator
+                .add_fault(Fault::times(operation, 2, kind.clone()));
+        }
+        let (run, id) = stack.click_with(&Dataset::digits(), "digits").await;
+        stack.told(&run, "COMPLETE").await;
+        assert_digits(&stack.job_dir(&id));
+        assert_eq!(stack.emulator.export_tasks(), before + 1, "{kind:?}");
+        stack.emulator.clear_faults();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn later_connections_that_break_before_anything_happens() {
     let cut = FaultKind::TruncateBody { bytes: 100_001 };
     let stack = survives(&FaultKind::DropBefore, &cut).await;
-    assert_eq!(stack.emulator.export_tasks(), 1);
     // A file that is cut goes on under its address.
     assert_eq!(asked(&stack, OFTEN[2]), pieces(&stack) + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn later_connections_that_break_after_labelbox_did_what_was_asked() {
-    let stack = survives(&FaultKind::DropAfter, &FaultKind::DropBefore).await;
-    assert_eq!(stack.emulator.export_tasks(), 3);
+    survives(&FaultKind::DropAfter, &FaultKind::DropBefore).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn later_calls_and_files_that_hang_and_then_break() {
     let hang = FaultKind::Hang { milliseconds: 300 };
-    let stack = survives(&hang, &hang).await;
-    assert_eq!(stack.emulator.export_tasks(), 1);
+    survives(&hang, &hang).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn later_faults_of_labelbox_and_of_the_place_where_files_lie() {
-    let stack = survives(&status(500, &[]), &status(503, &[])).await;
-    assert_eq!(stack.emulator.export_tasks(), 1);
+    survives(&status(500, &[]), &status(503, &[])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn later_wishes_for_fewer_calls() {
     let wish = status(429, &[("retry-after", "1")]);
-    let stack = survives(&wish, &wish).await;
-    assert_eq!(stack.emulator.export_tasks(), 1);
+    survives(&wish, &wish).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn later_errors_within_good_answers_and_addresses_that_hold_no_longer() {
-    let error = FaultKind::GraphqlError {
-        code: "INTERNAL_SERVER_ERROR".to_owned(),
-        message: "something broke".to_owned(),
-        exception_status: None,
-    };
-    let stack = survives(&error, &status(403, &[])).await;
-    assert_eq!(stack.emulator.export_tasks(), 1);
+    let stack = survives(&internal_error(), &status(403, &[])).await;
     // Two were spoiled, and two files were refused under their first address.
     assert_eq!(asked(&stack, OFTEN[2]), pieces(&stack) + 4);
 }
