@@ -22,12 +22,20 @@ pub struct Reach {
 
 /// An address that is not to be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{host} is at {address}, which is no public address: list its network in media_allow if files may come from there"
-)]
+#[error("{}: list its network in media_allow if files may come from there", self.place())]
 pub(super) struct Forbidden {
     host: String,
     address: IpAddr,
+}
+
+impl Forbidden {
+    fn place(&self) -> String {
+        let Self { host, address } = self;
+        match host.trim_matches(['[', ']']) == address.to_string() {
+            true => format!("{address} is no public address"),
+            false => format!("{host} is at {address}, which is no public address"),
+        }
+    }
 }
 
 impl Reach {

@@ -1,6 +1,6 @@
 //! What a model's runs are labelled with.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::{
@@ -37,9 +37,9 @@ struct RawOntology {
 /// As the SDK reads it (labelbox 7.17.0: `schema/ontology.py`).
 #[derive(Deserialize)]
 struct Normalized {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     tools: Vec<RawTool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     classifications: Vec<RawClassification>,
 }
 
@@ -49,7 +49,7 @@ struct RawTool {
     feature_schema_id: String,
     name: String,
     tool: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     classifications: Vec<RawClassification>,
 }
 
@@ -63,7 +63,7 @@ struct RawClassification {
     instructions: Option<String>,
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     options: Vec<RawOption>,
 }
 
@@ -75,7 +75,7 @@ struct RawOption {
     #[serde(default)]
     value: Option<String>,
     /// Labelbox keeps the questions that follow an answer under this name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     options: Vec<RawClassification>,
 }
 
@@ -128,6 +128,14 @@ fn tool(raw: RawTool) -> Tool {
         kind: raw.tool,
         classifications: classifications(raw.classifications),
     }
+}
+
+/// A null is as good as an empty list.
+fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let list = Option::deserialize(deserializer)?;
+    Ok(list.unwrap_or_default())
 }
 
 fn classifications(raw: Vec<RawClassification>) -> Vec<Classification> {

@@ -69,6 +69,21 @@ async fn pages_follow_each_other_until_one_is_empty_or_the_last() {
 }
 
 #[tokio::test]
+async fn nulls_in_an_ontology_are_nothing() {
+    let (model, ontology) = (capture("model_ontology_query"), capture("get_ontology"));
+    let mut told = ontology["requests"][0]["reply"].clone();
+    let normalized = &mut told["body"]["data"]["ontology"]["normalized"];
+    assert!(normalized["tools"][0].is_object(), "{normalized}");
+    normalized["tools"][0]["classifications"] = Value::Null;
+    normalized["classifications"] = Value::Null;
+    let fixture = Fixture::new([reply(&model["requests"][0]["reply"]), reply(&told)]).await;
+    let found = fixture.labelbox.ontology_of_model("m1").await;
+    let found = found.expect("an answer").expect("an ontology");
+    assert!(found.tool("dog").is_some());
+    assert!(found.classifications.is_empty());
+}
+
+#[tokio::test]
 async fn an_ontology_is_found_by_way_of_its_model() {
     let (model, ontology) = (capture("model_ontology_query"), capture("get_ontology"));
     let (model, ontology) = (&model["requests"][0], &ontology["requests"][0]);
