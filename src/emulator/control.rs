@@ -37,22 +37,6 @@ POST /control/click             {\"url\", \"secret\", \"modelRunId\", \"modelTyp
 GET  /control/requests          the API calls so far
 POST /control/faults            {\"operation\"?, \"times\"?, \"kind\"}: what goes wrong next, as told below
 DELETE /control/faults          nothing goes wrong any more
-
-A fault's operation is a root field of the API (\"updateTrainingPipeline\", \"exportDataRowsInModelRun\",
-\"createModelErrorAnalysisPredictionImport\"), the name of a query, or the path of a file; every API call without one.
-It spoils so many calls (times, 1 without it). Its kind is one of these:
-
-{\"status\": {\"status\": 503, \"body\"?, \"headers\"?: [[name, value]]}}   answered so, without effect
-{\"graphqlError\": {\"code\", \"message\", \"exceptionStatus\"?}}          answered 200 with this error, without effect
-{\"delay\": {\"milliseconds\"}}              answered as ever, so much later
-{\"answerLate\": {\"milliseconds\"}}         takes effect at once, answered so much later
-{\"hang\": {\"milliseconds\"}}               nothing for so long, then as dropBefore
-\"dropBefore\"                            closed without an answer, without effect
-\"dropAfter\"                             closed without an answer, after it took effect
-{\"truncateBody\": {\"bytes\"}}             of a file only so much is sent
-{\"fails\": {\"message\"}}                  the export or import that the call begins fails
-{\"takes\": {\"milliseconds\"}}              the export or import that the call begins takes so long
-{\"refusesEvery\": {\"lines\"}}             the import that the call begins refuses one line of so many
 ";
 
 #[derive(Debug, Default, Deserialize)]

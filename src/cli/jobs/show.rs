@@ -1,7 +1,7 @@
 //! `trainhook jobs show`.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{AdminClient, CommandError, find};
 use crate::cli::terminal::{age, colours, number, paint_state, plain, say};
@@ -35,6 +35,9 @@ const FACTS: [(&str, &str); 17] = [
     ("labelboxStatus", "in Labelbox"),
     ("jobDir", "files"),
 ];
+
+/// A longer name of a metric breaks its column.
+const LONG_NAME: usize = 40;
 
 impl Args {
     pub(super) async fn run(self, client: &AdminClient) -> Result<(), CommandError> {
@@ -76,8 +79,12 @@ fn show_progress(job: &Value) {
     if let Some(note) = job["progress"]["note"].as_str() {
         say(&format!("  {:<12} {}", "note", plain(note)));
     }
-    for (name, value) in job["progress"]["metrics"].as_object().into_iter().flatten() {
-        say(&format!("  {:<12} {}", plain(name), number(value)));
+    let metrics = job["progress"]["metrics"].as_object();
+    let names = || metrics.into_iter().flat_map(Map::keys);
+    let width = names().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or_default().clamp(12, LONG_NAME);
+    for (name, value) in metrics.into_iter().flatten() {
+        say(&format!("  {:<width$} {}", plain(name), number(value)));
     }
     for (file, count) in job["progress"]["skipped"].as_object().into_iter().flatten() {
         say(&format!(
