@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::state::{InvalidWord, words};
-use super::{Job, JobState, Progress, Stage};
+use super::{Job, JobKind, JobState, Progress, Stage};
 use serde::{Deserialize, Serialize};
 
 /// The longest `errorMessage` Labelbox takes, in characters (Labelbox/model-training: pipelines/types.py).
@@ -92,7 +92,9 @@ impl Job {
         let is_over = self.state.is_terminal();
         let runs_or_ran = match self.state {
             JobState::Running | JobState::Uploading | JobState::Succeeded => true,
-            JobState::Failed | JobState::Cancelled => self.started_at.is_some(),
+            JobState::Failed | JobState::Cancelled => {
+                self.started_at.is_some() || self.kind == JobKind::Upload
+            }
             _ => false,
         };
         if !runs_or_ran {

@@ -51,7 +51,8 @@ impl JobDir {
                 Part::Models => {
                     paths.extend(in_attempts(AttemptDir::out));
                     // What was frozen of it and is not sent yet.
-                    paths.push(self.server().join("upload"));
+                    let server = self.server();
+                    paths.extend(["upload", "upload.new"].map(|folder| server.join(folder)));
                 }
                 Part::Logs => {
                     paths.extend(in_attempts(AttemptDir::log_dir));

@@ -175,8 +175,11 @@ impl Chunk {
         let lines = serde_json::Deserializer::from_reader(io::BufReader::new(file)).into_iter();
         let most = usize::try_from(self.lines).unwrap_or(usize::MAX);
         let problems: Result<Vec<Problem>, _> = lines.take(most).collect();
-        // A line that is none is InvalidData.
-        problems.map(Some).map_err(io::Error::from)
+        problems.map(Some).map_err(|error| match error.is_io() {
+            true => io::Error::from(error),
+            // Also where the file ends within a line: it will not go on.
+            false => io::Error::new(io::ErrorKind::InvalidData, error),
+        })
     }
 
     /// Notes what Labelbox did not take of it, durably.

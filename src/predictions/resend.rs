@@ -73,6 +73,7 @@ impl Resending<'_> {
     fn link(&mut self, chunk: &Chunk, name: Option<String>) -> io::Result<()> {
         // Read first: what is not whole is not taken over.
         drop(chunk.open(self.from)?);
+        drop(chunk.origins(self.from)?);
         let number = u32::try_from(self.frozen.chunks.len() + 1).unwrap_or(u32::MAX);
         for ending in ["ndjson", "lines"] {
             let old = Frozen::folder(self.from).join(format!("c{}.{ending}", chunk.number));

@@ -41,7 +41,11 @@ impl Draft {
     /// # Errors
     /// As the file system says.
     pub fn keep(self) -> io::Result<Frozen> {
-        self.frozen.write(&self.folder)?;
+        if let Err(error) = self.frozen.write(&self.folder) {
+            // Another try begins anew; without one, nobody else would remove it.
+            let _ = fs::remove_dir_all(&self.folder);
+            return Err(error);
+        }
         let place = Frozen::folder(&self.server);
         match fs::remove_dir_all(&place) {
             // The rest of one whose removal was interrupted.

@@ -33,7 +33,11 @@ pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<
             return Err(error);
         }
         Err(Failure::Later(later)) => return transfer.try_again(job, later).await,
-        Err(Failure::Final(message)) => vec![failure::change(message)],
+        Err(Failure::Final(message)) => {
+            let mut changes = upload.inherited().await?;
+            changes.push(failure::change(message));
+            changes
+        }
     };
     let job = transfer.conclude(&job, changes).await?;
     if job.state.is_terminal() {
@@ -67,22 +71,18 @@ impl Upload<'_> {
             self.keep(draft).await?;
         }
         let (Source::Frozen(earlier, _) | Source::Written(earlier)) = source;
-        Ok(Some(self.inherit(&earlier)))
+        let mut changes = inherit(&earlier);
+        changes.push(Change::Upload);
+        Ok(Some(changes))
     }
 
-    /// Labelbox is told of the training as if it had been this job's.
-    fn inherit(&self, earlier: &Job) -> Vec<Change> {
-        let settled = earlier.settled.clone().map(Change::Settle);
-        let progress = Change::Progress {
-            stage: None,
-            progress: earlier.progress.clone(),
-            events_offset: 0,
-            report: false,
+    /// What is known of the training, also where nothing can be uploaded.
+    async fn inherited(&self) -> Result<Vec<Change>, StoreError> {
+        let earlier = match self.job.parent {
+            Some(id) => self.transfer.context.store.job(id).await?,
+            None => None,
         };
-        settled
-            .into_iter()
-            .chain([progress, Change::Upload])
-            .collect()
+        Ok(earlier.as_ref().map(inherit).unwrap_or_default())
     }
 
     /// The job that has trained, or one on the way to it that has frozen what was predicted.
@@ -99,6 +99,7 @@ impl Upload<'_> {
             if let Some(frozen) = on_disk(move || Frozen::open(&server)).await? {
                 return Ok(Source::Frozen(earlier, frozen));
             }
+            self.check_nothing_sent(&earlier).await?;
             if earlier.kind == JobKind::Train {
                 return Ok(Source::Written(earlier));
             }
@@ -107,6 +108,23 @@ impl Upload<'_> {
         Err(Failure::Final(
             "there is no job any longer whose predictions could be uploaded".to_owned(),
         ))
+    }
+
+    /// What was frozen anew would have other uuids, and what an earlier one still has would be sent once more.
+    async fn check_nothing_sent(&self, earlier: &Job) -> Result<(), Failure> {
+        let rows = self.transfer.context.store.imports(earlier).await?;
+        let may_be_there = |row: &ImportRow| match row.state {
+            ImportState::Frozen | ImportState::Failed => false,
+            ImportState::Posting | ImportState::Posted | ImportState::Finished => true,
+        };
+        match rows.iter().any(may_be_there) {
+            false => Ok(()),
+            true => Err(Failure::Final(format!(
+                "what job {} had frozen of its predictions is gone, and some of it was sent: train again with \
+                 `trainhook jobs retry`",
+                earlier.id
+            ))),
+        }
     }
 
     async fn resend(&self, earlier: &Job, frozen: &Frozen) -> Result<Draft, Failure> {
@@ -159,6 +177,18 @@ impl Upload<'_> {
             Found::Nothing(left) => Err(Failure::Final(format!("job {} {left}", trained.id))),
         }
     }
+}
+
+/// Labelbox is told of the training as if it had been this job's.
+fn inherit(earlier: &Job) -> Vec<Change> {
+    let settled = earlier.settled.clone().map(Change::Settle);
+    let progress = Change::Progress {
+        stage: None,
+        progress: earlier.progress.clone(),
+        events_offset: 0,
+        report: false,
+    };
+    settled.into_iter().chain([progress]).collect()
 }
 
 fn fate(chunk: &Chunk, rows: &[ImportRow]) -> Fate {

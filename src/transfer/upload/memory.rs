@@ -13,6 +13,8 @@ use crate::{job::JobId, transfer::lock};
 pub(super) enum Missing {
     /// An answer that says whether there is an import.
     Answer,
+    /// Its consent to take a chunk that it may have already.
+    Consent,
     /// An import that it has taken.
     Import,
     /// The file that says what became of an import's lines.

@@ -95,7 +95,9 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
         };
         let delay = match next {
             Next::Over(changes) => {
-                upload.list_so_far().await;
+                if !matches!(changes.last(), Some(Change::Succeed)) {
+                    upload.list_so_far().await;
+                }
                 return end(transfer, &job, changes).await;
             }
             Next::Busy => return wait_for_place(transfer, job).await,
@@ -159,17 +161,20 @@ async fn end(transfer: &Transfer, job: &Job, changes: Vec<Change>) -> Result<(),
 impl Upload<'_> {
     async fn next(&self) -> Result<Next, Failure> {
         let server = self.dir.server();
-        let frozen = on_disk(move || Frozen::open(&server)).await?;
+        let frozen = on_disk(move || Frozen::open(&server)).await;
         let rows = self.transfer.context.store.imports(self.job).await?;
+        let known = frozen.as_ref().ok().and_then(Option::as_ref);
+        // A folder that cannot be read keeps no upload from being stopped, or from ending in time.
         if let Some(stop) = &self.job.stop {
             tracing::info!(job_id = %self.job.id, "the upload is stopped: {}", stop.describe());
-            return Ok(Next::Over(outcome::cut_short(frozen.as_ref(), &rows)));
+            return Ok(Next::Over(outcome::cut_short(known, &rows)));
         }
-        let Some(frozen) = frozen else {
-            self.check_time(None, &rows)?;
+        if !known.is_some_and(|frozen| is_finished(frozen, &rows)) {
+            self.check_time(known, &rows)?;
+        }
+        let Some(frozen) = frozen? else {
             return self.freeze().await;
         };
-        self.check_time(Some(&frozen), &rows)?;
         if rows.len() < frozen.chunks.len() {
             self.add_rows(&frozen, &rows).await?;
             return Ok(Next::Now);
@@ -229,12 +234,9 @@ impl Upload<'_> {
             let server = self.dir.server();
             let frozen = on_disk(move || Frozen::open(&server)).await?;
             let rows = self.transfer.context.store.imports(self.job).await?;
-            let is_finished = |row: &ImportRow| row.state == ImportState::Finished;
             match frozen {
-                Some(frozen) if !rows.iter().all(is_finished) => {
-                    self.list_refused(&frozen, &rows).await
-                }
-                _ => Ok(()),
+                Some(frozen) => self.list_refused(&frozen, &rows).await,
+                None => Ok(()),
             }
         };
         if let Err(failure) = listed.await {
@@ -269,6 +271,12 @@ impl Upload<'_> {
         };
         name.to_string()
     }
+}
+
+/// Whether all that was frozen is imported: only the verdict is missing.
+fn is_finished(frozen: &Frozen, rows: &[ImportRow]) -> bool {
+    let is_finished = |row: &ImportRow| row.state == ImportState::Finished;
+    rows.len() >= frozen.chunks.len() && rows.iter().all(is_finished)
 }
 
 /// Does what may block. What fails now may work later, but what was changed on disk will not change back.

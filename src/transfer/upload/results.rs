@@ -106,6 +106,8 @@ impl Upload<'_> {
 struct Results {
     /// So many lines say something.
     read: u64,
+    /// Whether there is a line that says nothing.
+    unread: bool,
     by_uuid: HashMap<Uuid, usize>,
     /// For each line, whether it was taken, or why not.
     lines: Vec<Option<Result<(), String>>>,
@@ -123,6 +125,7 @@ impl Results {
             .collect();
         Self {
             read: 0,
+            unread: false,
             most_others: origins.len() - by_uuid.len(),
             by_uuid,
             lines: vec![None; origins.len()],
@@ -133,6 +136,7 @@ impl Results {
     /// A line that cannot be read says nothing, and so its prediction has no result.
     fn take(&mut self, line: &[u8]) {
         let Ok(status) = LineStatus::read(line) else {
+            self.unread |= !line.trim_ascii().is_empty();
             return;
         };
         self.read += 1;
@@ -157,7 +161,7 @@ impl Results {
 
     /// Nothing was said where something must be: what came is no file of results, whatever else it may be.
     fn is_silent(&self) -> bool {
-        self.read == 0 && !self.by_uuid.is_empty()
+        self.read == 0 && (self.unread || !self.by_uuid.is_empty())
     }
 
     /// What was not taken. A prediction of which nothing is said was not; of metrics nothing may be said.

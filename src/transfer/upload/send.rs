@@ -12,7 +12,8 @@ use crate::{
     store::ImportRow,
 };
 
-/// A look that Labelbox refuses this often in a row ends the upload.
+/// A look that Labelbox refuses this often in a row ends the upload; so does a chunk that it refuses so often after one
+/// whose answer got lost.
 const REFUSALS: u32 = 3;
 
 impl Upload<'_> {
@@ -98,6 +99,12 @@ impl Upload<'_> {
             Err(error) => error,
         };
         if error.ambiguous {
+            // It was under way until now, and is looked for from now on.
+            let posting = ImportRow {
+                posted_at: Some(Timestamp::now()),
+                ..posting
+            };
+            self.record(posting, None).await?;
             return Err(Failure::of_labelbox(&error).at_most_later());
         }
         // A name is taken once: whatever the refusal says, the import may be there.
@@ -105,7 +112,8 @@ impl Upload<'_> {
         if matches!(found, Ok(Some(_))) {
             return self.posted(&posting).await;
         }
-        if found.is_ok() {
+        let never_sent = found.is_ok() && row.state == ImportState::Frozen;
+        if never_sent {
             let frozen = ImportRow {
                 state: ImportState::Frozen,
                 posted_at: None,
@@ -113,7 +121,13 @@ impl Upload<'_> {
             };
             self.record(frozen, None).await?;
         }
-        Err(Failure::of_labelbox(&error))
+        let failure = Failure::of_labelbox(&error);
+        let memory = &self.transfer.uploads.memory;
+        // What was sent before, and perhaps taken, is looked for a while longer, and never sent under another name.
+        match never_sent || memory.miss(self.job.id, row.chunk, Missing::Consent) >= REFUSALS {
+            true => Err(failure),
+            false => Err(failure.at_most_later()),
+        }
     }
 
     async fn open(&self, chunk: &Chunk) -> Result<ImportLines, Failure> {

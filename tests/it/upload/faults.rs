@@ -4,7 +4,7 @@ use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
 use super::{LOOK, POST, RESULTS, assert_whole, lines, start};
-use crate::support::stack::statuses;
+use crate::support::stack::{statuses, wait_until};
 
 fn status(status: u16) -> FaultKind {
     FaultKind::Status {
@@ -94,6 +94,73 @@ async fn a_name_that_is_taken_is_an_import_that_is_there() {
     // Nothing of that name is there, so the refusal is believed.
     let reason = stack.failed(&run).await;
     assert!(reason.contains("RESOURCE_CONFLICT"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_taken_by_what_was_sent_before_is_looked_for_once_more() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    // It took effect, the answer was lost, and Labelbox does not show it for a while.
+    let unknown = FaultKind::GraphqlError {
+        code: "RESOURCE_NOT_FOUND".to_owned(),
+        message: "no such import".to_owned(),
+        exception_status: None,
+    };
+    stack
+        .emulator
+        .add_fault(Fault::times(LOOK, 10_000, unknown));
+    let faults = [FaultKind::DropAfter, conflict()];
+    for kind in faults {
+        stack.emulator.add_fault(Fault::once(POST, kind));
+    }
+    let (run, id) = stack.click_run().await;
+    let sent_twice = || {
+        let requests = stack.emulator.requests();
+        let posts = requests.iter();
+        let posts = posts.filter(|request| request.root_field.as_deref() == Some(POST));
+        (posts.count() == 2).then_some(())
+    };
+    wait_until("the chunk that is sent again", sent_twice).await;
+    let is_noted = || {
+        let waiting = stack.job(&id)["job"]["waiting"].clone();
+        waiting
+            .as_str()?
+            .contains("RESOURCE_CONFLICT")
+            .then_some(())
+    };
+    wait_until("the refusal", is_noted).await;
+    stack.emulator.clear_faults();
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_folder_cannot_be_read_is_stopped_all_the_same() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    stack
+        .emulator
+        .add_fault(Fault::times(POST, 10_000, status(503)));
+    let (run, id) = stack.click_run().await;
+    let posting = |states: &[String]| states == ["posting"];
+    stack.imports_are(&id, "a chunk under way", posting).await;
+    let (frozen, moved) = (
+        stack.server_dir(&id).join("upload"),
+        stack.folder.path().join("moved"),
+    );
+    std::fs::rename(&frozen, &moved).expect("it is there");
+    std::os::unix::fs::symlink(&moved, &frozen).expect("the folder is writable");
+    let waits = || {
+        let waiting = stack.job(&id)["job"]["waiting"].clone();
+        waiting
+            .as_str()?
+            .contains("the job directory")
+            .then_some(())
+    };
+    wait_until("a folder that cannot be read", waits).await;
+    stack.trainhook(&["jobs", "cancel", &id]);
+    stack.told(&run, "FAILED").await;
+    assert_eq!(stack.job(&id)["job"]["state"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,11 @@
 use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{LOOK, POST, lines, sizes, start};
-use crate::{admin::post, support::stack::Stack};
+use super::{HAND_OVER, LOOK, POST, lines, sizes, start, start_model};
+use crate::{
+    admin::post,
+    support::stack::{Stack, wait_until},
+};
 
 fn unavailable() -> FaultKind {
     FaultKind::Status {
@@ -190,5 +193,61 @@ async fn of_a_job_whose_files_were_removed_nothing_is_uploaded() {
         let retried = stack.retry_upload(&id);
         stack.ended(&retried).await;
         assert_eq!(stack.job(&retried)["job"]["message"], wanted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_in_parts_is_not_frozen_anew() {
+    let stack = start("").await;
+    stack.leave(&lines(0..4));
+    let first = FaultKind::Delay { milliseconds: 0 };
+    stack.emulator.add_fault(Fault::once(POST, first));
+    stack.emulator.add_fault(Fault::once(POST, fails()));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    std::fs::remove_dir_all(stack.server_dir(&id).join("upload")).expect("it was frozen");
+    let retried = stack.retry_upload(&id);
+    stack.ended(&retried).await;
+    let wanted = format!(
+        "what job {id} had frozen of its predictions is gone, and some of it was sent: train again with `trainhook \
+         jobs retry`"
+    );
+    assert_eq!(stack.job(&retried)["job"]["message"], wanted);
+    // The second one is the one that failed.
+    assert_eq!(sizes(&stack.imported(&run)), [(2, 0), (0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_fails_again_keeps_the_numbers_of_the_training() {
+    let script =
+        format!("echo '{{{{\"accuracy\": 0.5}}}}' > $TRAINHOOK_OUT_DIR/metrics.json; {HAND_OVER}");
+    let stack = start_model(&script, "params = { rate = 0.5 }").await;
+    stack.leave(&lines(0..2));
+    stack.emulator.add_fault(Fault::times(POST, 2, fails()));
+    let (run, id) = stack.click_run().await;
+    stack.failed(&run).await;
+    let told = || {
+        let metadata = stack.emulator.pipeline(&run).expect("the run").metadata;
+        let metadata = metadata.expect("metadata");
+        (metadata["accuracy"].clone(), metadata["param_rate"].clone())
+    };
+    assert_eq!(told(), ("0.5".into(), "0.5".into()));
+    let mut last = id;
+    // The second one fails before it sends anything, since what was frozen is gone.
+    for gone in [false, true] {
+        if gone {
+            let frozen = stack.server_dir(&last).join("upload/c1.ndjson");
+            std::fs::remove_file(frozen).expect("it was frozen");
+        }
+        last = stack.retry_upload(&last);
+        stack.ended(&last).await;
+        let is_told = || {
+            let timeline = stack.emulator.timeline(&run);
+            let final_one = timeline.last().filter(|last| last.status == "FAILED")?;
+            let told = final_one.metadata.as_ref()?["trainhook_job"] == last;
+            told.then_some(())
+        };
+        wait_until("the end in Labelbox", is_told).await;
+        assert_eq!(told(), ("0.5".into(), "0.5".into()));
     }
 }
