@@ -117,6 +117,19 @@ pub struct Object {
     pub unreadable: bool,
 }
 
+impl Object {
+    /// Whether it is told where it is.
+    #[must_use]
+    pub const fn has_shape(&self) -> bool {
+        self.bounding_box.is_some()
+            || self.polygon.is_some()
+            || self.line.is_some()
+            || self.point.is_some()
+            || self.mask.is_some()
+            || self.location.is_some()
+    }
+}
+
 #[derive(Deserialize)]
 struct ObjectFields {
     #[serde(default, deserialize_with = "known")]

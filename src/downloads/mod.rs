@@ -8,7 +8,7 @@
 //! Proxies: the environment's (`HTTPS_PROXY` …) are used for the endpoints that the settings name, and for addresses
 //! that Labelbox itself has written, as for every other call to Labelbox. They are not used for what anybody may have
 //! written: a proxy looks hosts up itself, out of reach of these rules. Where a proxy is the only way out,
-//! `media_proxy` names it, and it must judge.
+//! `media_proxy` names it, and it must judge; what Labelbox has written goes that way, too.
 
 mod address;
 mod ask;
@@ -144,14 +144,20 @@ impl Downloads {
         let cannot = |error: reqwest::Error| DownloadError::Transient(error.to_string());
         let builder = || outbound::client_builder().read_timeout(limits.silence);
         let judging = |proxies| builder().dns_resolver(Arc::new(Resolver::new(&reach, proxies)));
-        let strangers = match proxy {
+        let (labelbox, strangers) = match proxy {
             // The proxy's own host may be anywhere.
-            Some(proxy) => builder().proxy(Proxy::all(proxy).map_err(cannot)?),
-            None => judging(Vec::new()).no_proxy(),
+            Some(proxy) => {
+                let proxied = || Ok(builder().proxy(Proxy::all(proxy).map_err(cannot)?));
+                (proxied()?, proxied()?)
+            }
+            None => (
+                judging(outbound::proxy_hosts()),
+                judging(Vec::new()).no_proxy(),
+            ),
         };
         Ok(Self {
             named: builder().build().map_err(cannot)?,
-            labelbox: judging(outbound::proxy_hosts()).build().map_err(cannot)?,
+            labelbox: labelbox.build().map_err(cannot)?,
             strangers: strangers.build().map_err(cannot)?,
             reach,
             limits,

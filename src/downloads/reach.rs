@@ -96,12 +96,18 @@ impl Resolver {
         let reach = reach.clone();
         Self { reach, proxies }
     }
+
+    /// Hosts come here as somebody has written them.
+    fn is_proxy(&self, host: &str) -> bool {
+        let mut proxies = self.proxies.iter();
+        proxies.any(|proxy| proxy.eq_ignore_ascii_case(host))
+    }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
-        let reach = (!self.proxies.contains(&host)).then(|| self.reach.get());
+        let reach = (!self.is_proxy(&host)).then(|| self.reach.get());
         Box::pin(resolve(host, reach))
     }
 }

@@ -124,6 +124,10 @@ impl<'a> Targets<'a> {
 
     /// Writes a row; answers whether it could be written.
     pub(super) fn row(&mut self, item: &Item<'_>, notes: &mut Notes) -> Result<bool, FormatError> {
+        if let Some(note) = untold(item) {
+            notes.add(note, item.id());
+            return Ok(false);
+        }
         note_labels(item, notes);
         let left_out = match self {
             Self::Texts { target: None, .. } => None,
@@ -164,11 +168,18 @@ impl<'a> Targets<'a> {
     }
 }
 
+/// Why nobody knows what is in a row that somebody has labelled. Without its labels it would teach that there is nothing.
+fn untold(item: &Item<'_>) -> Option<Note> {
+    if item.row.has_unreadable_labels() {
+        return Some(Note::UnreadableLabels);
+    }
+    let objects = item.label.map(|label| &label.annotations.objects)?;
+    let is_untold = |object: &Object| object.unreadable && !object.has_shape();
+    (!objects.is_empty() && objects.iter().all(is_untold)).then_some(Note::UnreadableObject)
+}
+
 /// Notes what of a row's labels no format has.
 fn note_labels(item: &Item<'_>, notes: &mut Notes) {
-    if item.row.has_unreadable_labels() {
-        notes.add(Note::UnreadableLabels, item.id());
-    }
     if item.row.labels().nth(1).is_some() {
         notes.add(Note::FurtherLabels, item.id());
     }

@@ -212,7 +212,8 @@ impl Labelbox {
         Ok(task.map(ExportTask::from))
     }
 
-    /// A task of this user's with that name, which works or is done; none if Labelbox knows of none.
+    /// A task of this user's with that name, which works or is done and is none of `given_up`; none if Labelbox knows of
+    /// none.
     ///
     /// # Errors
     /// When Labelbox does not answer as it should.
@@ -220,6 +221,7 @@ impl Labelbox {
         &self,
         user_id: &str,
         task_name: &str,
+        given_up: &[String],
     ) -> Result<Option<String>, LabelboxError> {
         let call = Call {
             api: Api::Graphql,
@@ -230,7 +232,9 @@ impl Labelbox {
         let tasks: Option<Tasks> = self.call(&call).await?;
         let tasks = tasks.map(|tasks| tasks.created_tasks).unwrap_or_default();
         let is_ours = |task: &RawTask| {
-            task.name.as_deref() == Some(task_name) && state_of(&task.status) != TaskState::Failed
+            task.name.as_deref() == Some(task_name)
+                && state_of(&task.status) != TaskState::Failed
+                && !given_up.contains(&task.id)
         };
         Ok(tasks.into_iter().find(is_ours).map(|task| task.id))
     }

@@ -64,6 +64,8 @@ struct Export<'a> {
     dir: JobDir,
     /// When the job began to export: what is found of an earlier time is too old.
     began_at: Timestamp,
+    /// Tasks that were begun for it and are of no use any more.
+    given_up: Vec<String>,
 }
 
 /// Takes a job from `exporting` to `queued` or to its end; hours may pass.
@@ -77,11 +79,12 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
         }
     };
     let meters = &transfer.context.exports;
-    let export = Export {
+    let mut export = Export {
         transfer,
         job: &job,
         dir: JobDir::new(&transfer.context.jobs_dir, job.id),
         began_at: began_at(store, &job).await?,
+        given_up: Vec::new(),
     };
     meters.begin(job.id);
     let outcome = tokio::select! {
@@ -109,7 +112,7 @@ pub(super) async fn step(transfer: &Transfer, job: Job) -> Result<(), StoreError
 }
 
 impl Export<'_> {
-    async fn within_its_time(&self) -> Result<Manifest, Failure> {
+    async fn within_its_time(&mut self) -> Result<Manifest, Failure> {
         let wanted = self.job.entry.export.as_ref();
         let Some(timeout) = wanted.and_then(crate::config::Export::timeout) else {
             return self.run().await;
@@ -130,7 +133,7 @@ impl Export<'_> {
         })
     }
 
-    async fn run(&self) -> Result<Manifest, Failure> {
+    async fn run(&mut self) -> Result<Manifest, Failure> {
         let (dir, began_at) = (self.dir.clone(), self.began_at);
         let mut turn = Turn {
             may_exist: on_disk(move || record::prepare(&dir, began_at)).await?,
@@ -145,7 +148,10 @@ impl Export<'_> {
                 other => return other,
             };
             tracing::warn!(job_id = %self.job.id, "{why}: another export task is begun");
-            self.transfer.context.store.forget_export(self.job).await?;
+            let store = &self.transfer.context.store;
+            let gone = store.export(self.job).await?;
+            self.given_up.extend(gone.map(|row| row.task));
+            store.forget_export(self.job).await?;
             turn.may_exist = false;
         }
         Err(Failure::TaskLost)

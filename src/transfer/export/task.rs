@@ -1,7 +1,7 @@
 //! The export task: begun once, and followed until its result lies ready.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -26,6 +26,34 @@ const UNLISTED: u32 = 3;
 /// Where people read how far the task is.
 const PART: &str = "task";
 
+/// Searches that fail are believed to fail for ever after so many.
+const SEARCHES: u32 = 3;
+
+/// The search for a task that nobody has noted.
+struct Search {
+    may_find: AtomicBool,
+    failed: AtomicU32,
+}
+
+impl Search {
+    const fn new(may_find: bool) -> Self {
+        Self {
+            may_find: AtomicBool::new(may_find),
+            failed: AtomicU32::new(0),
+        }
+    }
+
+    fn begin(&self, may_find: bool) {
+        self.may_find.store(may_find, Ordering::Relaxed);
+        self.failed.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts a search that failed; whether there is no use in another one.
+    fn is_in_vain(&self) -> bool {
+        self.failed.fetch_add(1, Ordering::Relaxed) + 1 >= SEARCHES
+    }
+}
+
 impl Export<'_> {
     /// The job's task: the one that was begun before a restart, or a new one. `may_exist` says that Labelbox may work on
     /// one that nobody has noted.
@@ -36,9 +64,9 @@ impl Export<'_> {
         }
         // An export of an earlier time is another one.
         let name = format!("trainhook {} {:.0}", self.job.id, self.began_at);
-        let (name, may_exist) = (name.as_str(), &AtomicBool::new(may_exist));
+        let (name, search) = (name.as_str(), &Search::new(may_exist));
         let created = self.ask("the export task", move |labelbox| async move {
-            self.find_or_begin(&labelbox, name, may_exist).await
+            self.find_or_begin(&labelbox, name, search).await
         });
         let task = created.await?;
         let row = ExportRow {
@@ -55,13 +83,15 @@ impl Export<'_> {
         &self,
         labelbox: &Labelbox,
         name: &str,
-        may_exist: &AtomicBool,
+        search: &Search,
     ) -> Result<String, LabelboxError> {
-        if may_exist.load(Ordering::Relaxed) {
+        if search.may_find.load(Ordering::Relaxed) {
             let user = labelbox.user_id().await?;
-            match labelbox.find_export(&user, name).await {
+            match labelbox.find_export(&user, name, &self.given_up).await {
                 Ok(Some(task)) => return Ok(task),
-                Err(error) if error.class() == Class::Retry => return Err(error),
+                Err(error) if error.class() == Class::Retry && !search.is_in_vain() => {
+                    return Err(error);
+                }
                 // Where nobody tells, another task does no harm: the result of the first one is never fetched.
                 Ok(None) | Err(_) => {}
             }
@@ -70,10 +100,7 @@ impl Export<'_> {
         let run = &self.job.model_run_id;
         let created = labelbox.create_export(run, name, parts.unwrap_or_default());
         let created = created.await;
-        may_exist.store(
-            created.as_ref().is_err_and(|error| error.ambiguous),
-            Ordering::Relaxed,
-        );
+        search.begin(created.as_ref().is_err_and(|error| error.ambiguous));
         created
     }
 

@@ -105,7 +105,7 @@ pub(super) async fn fetch(fetching: &Fetching<'_>, wanted: &Wanted) -> Result<Ou
         if let Some(reason) = tries.give_up(error, before, &mut draft) {
             // A draft that stays goes with the others at the end.
             let _ = tokio::fs::remove_file(&draft.path).await;
-            if is_refused && fetching.plan.renewable && is_over(&wanted.url, Timestamp::now()) {
+            if is_refused && fetching.can_be_renewed(wanted, &reason) {
                 return Err(FilesError::Expired);
             }
             return Ok(Outcome::Missing(fetching.explain(reason)));
@@ -264,13 +264,19 @@ impl Fetching<'_> {
     }
 
     /// The reason, with what it probably comes from.
+    /// Whether a fresh export has an address that holds. One that was over when this export was made is its owner's.
+    fn can_be_renewed(&self, wanted: &Wanted, reason: &str) -> bool {
+        let held = !is_over(&wanted.url, self.plan.exported_at);
+        self.plan.renewable
+            && may_be_expiry(reason)
+            && held
+            && is_over(&wanted.url, Timestamp::now())
+    }
+
     fn explain(&self, reason: String) -> String {
         let age = Timestamp::now().duration_since(self.plan.exported_at);
         let age = Duration::try_from(age).unwrap_or_default();
-        let is_expiry = ["answered 401", "answered 403", "answered 410"]
-            .into_iter()
-            .any(|start| reason.starts_with(start));
-        match is_expiry && age > OLD {
+        match may_be_expiry(&reason) && age > OLD {
             true => {
                 let minutes = age.as_secs() / 60;
                 format!(
@@ -280,6 +286,13 @@ impl Fetching<'_> {
             false => reason,
         }
     }
+}
+
+/// What stores answer to an address that holds no longer.
+fn may_be_expiry(reason: &str) -> bool {
+    ["400", "401", "403", "410"]
+        .into_iter()
+        .any(|status| reason.starts_with(&format!("answered {status}")))
 }
 
 /// Whether scheme, host and port are the same.

@@ -152,9 +152,16 @@ async fn a_proxy_that_is_named_gets_every_call_of_strangers() {
         .expect("the proxy answers");
     assert_eq!(content, b"by proxy");
     assert!(proxy.heads()[0].starts_with("get http://files.example.invalid/a?b=c http/1.1"));
+    // So does what Labelbox has named.
+    let told = Source {
+        author: Author::Labelbox,
+        ..source(url)
+    };
+    fetch(&downloads, told).await.expect("the proxy answers");
+    assert_eq!(proxy.heads().len(), 2);
     // What can be judged here is judged here.
     refused(fetch(&downloads, source("http://169.254.169.254/")).await);
-    assert_eq!(proxy.heads().len(), 1);
+    assert_eq!(proxy.heads().len(), 2);
 }
 
 /// Proxies are read from the environment, so this runs itself again in one of its own.
@@ -169,7 +176,7 @@ async fn what_labelbox_has_named_goes_by_the_environments_proxy_and_nothing_else
             .args(["--exact", NAME])
             .env("TRAINHOOK_TEST_BEHIND_PROXY", "1")
             // By a name, whose address is no public one.
-            .env(PROXY, format!("localhost:{}", proxy.address.port()))
+            .env(PROXY, format!("LocalHost:{}", proxy.address.port()))
             .output();
         let output = output.await.expect("the program runs");
         assert!(output.status.success(), "{output:?}");

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use trainhook::{config::Tolerance, dataset::Split, transfer::files::FilesError};
@@ -152,11 +152,19 @@ async fn fresh_addresses_are_wanted_where_the_refused_one_says_that_it_is_over()
     let fetch = async |query: &str, renewable| {
         let mut desk = Desk::new(&[image("a", &server.url(query))]);
         desk.renewable = renewable;
+        desk.exported_ago = SignedDuration::from_mins(10);
         desk.fetch().await
     };
-    let over = "/?Expires=1796000000&Signature=x";
-    assert!(matches!(fetch(over, true).await, Err(FilesError::Expired)));
-    for (query, renewable) in [(over, false), ("/?Expires=99999999999", true), ("/", true)] {
+    let minutes_ago = |minutes| {
+        let end = Timestamp::now() - SignedDuration::from_mins(minutes);
+        format!("/?Expires={}&Signature=x", end.as_second())
+    };
+    let over = minutes_ago(5);
+    assert!(matches!(fetch(&over, true).await, Err(FilesError::Expired)));
+    // An address that was over when the run was exported is its owner's, and no export makes it another one.
+    let old = minutes_ago(20);
+    let holds = minutes_ago(-5);
+    for (query, renewable) in [(&*over, false), (&*old, true), (&*holds, true), ("/", true)] {
         let text = refusal(fetch(query, renewable).await);
         assert!(text.contains("answered 403"), "{query}: {text}");
     }

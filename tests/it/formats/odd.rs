@@ -115,7 +115,25 @@ fn what_cannot_be_read_is_noted_and_what_stands_beside_it_stays() {
     let rows = rows_of(&exported, "hf/training.jsonl");
     assert_eq!(rows[0]["ner_tags"], json!(["O", "O", "B-x"]));
     assert_eq!(rows[0]["label"], "yes");
-    assert_eq!(rows[1]["data_row_id"], "b");
+    assert_eq!(rows.len(), 1, "what nobody can read teaches nothing");
+}
+
+#[test]
+fn an_image_whose_objects_nobody_can_read_is_no_image_without_objects() {
+    let exported = Exported::of(images_of(&[tool("car", "rectangle")]));
+    let mut broken = boxed("car", [1.0, 1.0, 2.0, 2.0]);
+    broken["bounding_box"] = json!("moved elsewhere");
+    let sound = boxed("car", [1.0, 1.0, 2.0, 2.0]);
+    for (id, object) in [("a", broken), ("b", sound)] {
+        let annotations = json!({ "objects": [object], "classifications": [] });
+        exported.image(Split::Training, id, (8, 8), annotations);
+    }
+    let written = exported.write_all();
+    assert_eq!(noted(&written, Note::UnreadableObject), (1, "a"));
+    let coco = fs::read(exported.path("data/coco/training.json")).expect("a file");
+    let coco: Value = serde_json::from_slice(&coco).expect("JSON");
+    let images = coco["images"].as_array().expect("a list");
+    assert_eq!(images.len(), 1, "{images:?}");
 }
 
 #[test]
