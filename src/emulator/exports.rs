@@ -204,6 +204,13 @@ impl Exports {
         Some(StoredFile::piece(content, start, end))
     }
 
+    /// Whatever is in progress is done.
+    pub(super) fn finish(&mut self) {
+        for task in self.tasks.values_mut() {
+            task.takes = Duration::ZERO;
+        }
+    }
+
     /// How many tasks there were.
     pub(super) fn count(&self) -> usize {
         self.order.len()

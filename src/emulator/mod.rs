@@ -207,6 +207,11 @@ impl Emulator {
             .read(|world| world.run(model_run_id).map(summary))
     }
 
+    /// Export tasks that are in progress are done now, whatever time they were to take.
+    pub fn finish_exports(&self) {
+        self.shared.change(|world| world.exports.finish());
+    }
+
     /// How many export tasks there were.
     #[must_use]
     pub fn export_tasks(&self) -> usize {

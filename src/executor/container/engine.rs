@@ -1,12 +1,14 @@
 //! The engine's API: where it is, how it is spoken to, and what becomes of a question.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 
 use super::handle::ContainerHandle;
 use crate::{
@@ -20,6 +22,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// Where the engine's clients look when nothing is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// What an engine speaks is believed for so long. Podman asks Debian's package manager whenever it is asked for that, which
+/// takes a second of a core.
+const TOLD_FOR: Duration = Duration::from_secs(60);
+
+/// What engines speak, by their places, and when they said so.
+static TOLD: Mutex<BTreeMap<String, (ClientVersion, Instant)>> = Mutex::new(BTreeMap::new());
+
+fn told() -> MutexGuard<'static, BTreeMap<String, (ClientVersion, Instant)>> {
+    TOLD.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where an engine listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,24 +174,42 @@ impl Engine {
 
     /// Finds out which version of the API it speaks: an engine may be replaced while we live.
     pub(super) async fn connect(&self) -> Result<Docker, Fault> {
+        let asked = self.client(API_DEFAULT_VERSION)?.negotiate_version().await;
+        // Whatever goes wrong here, nothing was asked of it that matters.
+        let docker = asked.map_err(|error| match Fault::from(error) {
+            Fault::Lost(text) => Fault::Away(text),
+            other => other,
+        })?;
+        told().insert(
+            self.place().address,
+            (docker.client_version(), Instant::now()),
+        );
+        Ok(docker)
+    }
+
+    /// The same, for questions that come every second: what it speaks is asked for once a minute. Where it was replaced
+    /// meanwhile by an older one, it refuses them, and no refusal of a look is an outcome.
+    pub(super) async fn connect_often(&self) -> Result<Docker, Fault> {
+        let known = told().get(&self.place().address).copied();
+        match known.filter(|(_, at)| at.elapsed() < TOLD_FOR) {
+            Some((version, _)) => self.client(&version),
+            None => self.connect().await,
+        }
+    }
+
+    fn client(&self, version: &ClientVersion) -> Result<Docker, Fault> {
         let seconds = REQUEST_TIMEOUT.as_secs();
         let docker = match self {
-            Self::Socket(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
-            Self::Tcp(host) => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+            Self::Socket(path) => Docker::connect_with_unix(path, seconds, version),
+            Self::Tcp(host) => Docker::connect_with_http(host, seconds, version),
             Self::Tls(host, certificates) => {
                 outbound::provide_tls();
                 certificates.look()?;
                 let Certificates { ca, cert, key } = certificates;
-                Docker::connect_with_ssl(host, key, cert, ca, seconds, API_DEFAULT_VERSION)
+                Docker::connect_with_ssl(host, key, cert, ca, seconds, version)
             }
         };
-        // Whatever goes wrong here, nothing was asked of it that matters.
-        let docker = docker.map_err(|error| Fault::Away(error.to_string()))?;
-        let asked = docker.negotiate_version().await;
-        asked.map_err(|error| match Fault::from(error) {
-            Fault::Lost(text) => Fault::Away(text),
-            other => other,
-        })
+        docker.map_err(|error| Fault::Away(error.to_string()))
     }
 }
 

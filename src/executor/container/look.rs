@@ -73,7 +73,7 @@ pub(super) async fn observe(
 }
 
 async fn list(engine: &Engine, servers: &BTreeSet<&str>) -> Result<(Docker, Listed), Fault> {
-    let docker = engine.connect().await?;
+    let docker = engine.connect_often().await?;
     let mut listed = HashMap::new();
     for server in servers {
         let filters = HashMap::from([("label", vec![format!("{SERVER_LABEL}={server}")])]);

@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 use trainhook::{
     config::SecretRef,
     dataset::{RowIndex, Split},
-    emulator::{Dataset, Fault, FaultKind, RecordedRequest},
+    emulator::{Dataset, RecordedRequest},
     labelbox::Labelbox,
 };
 
-use super::{ids, in_files_of, lines, model, read_json, start, start_with};
+use super::{disk::prepares, ids, in_files_of, lines, model, read_json, start, start_with};
 use crate::{metrics::metrics, support::stack::Stack};
 
 /// In hexadecimal digits.
@@ -173,12 +173,11 @@ fn captured(capture: &str, operation: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn how_far_an_export_is_can_be_seen_and_what_it_brought() {
     let stack = start(&model("digits", "true", "")).await;
-    let takes = FaultKind::Takes { milliseconds: 1500 };
-    let fault = Fault::once("exportDataRowsInModelRun", takes);
-    stack.emulator.add_fault(fault);
+    stack.emulator.add_fault(prepares());
     let (run, id) = stack.click_with(&Dataset::digits(), "digits").await;
     stack.waits_for(&id, "Labelbox prepares the export: ").await;
     assert_eq!(metrics(&stack).await["trainhook_exports"], 1.0);
+    stack.emulator.finish_exports();
     stack.told(&run, "COMPLETE").await;
     let timeline = stack.job(&id)["timeline"].clone();
     let events = timeline.as_array().expect("a timeline").iter();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use trainhook::emulator::{Dataset, Fault, FaultKind, Timing};
 
-use super::{assert_digits, in_files_of, model, read_json, start, start_with};
+use super::{assert_digits, disk::prepares, in_files_of, model, read_json, start, start_with};
 use crate::{metrics::metrics, support::stack::wait_until};
 
 const FILES: &str = "/files/exports";
@@ -49,12 +49,11 @@ async fn a_server_that_is_killed_goes_on_behind_what_is_on_disk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_is_in_progress_outlives_the_server() {
     let mut stack = start(&model("digits", "true", "")).await;
-    let takes = FaultKind::Takes { milliseconds: 2500 };
-    let fault = Fault::once("exportDataRowsInModelRun", takes);
-    stack.emulator.add_fault(fault);
+    stack.emulator.add_fault(prepares());
     let (run, id) = stack.click_with(&Dataset::digits(), "digits").await;
     stack.waits_for(&id, "Labelbox prepares the export").await;
     stack.server.kill();
+    stack.emulator.finish_exports();
     stack.restart().await;
     stack.told(&run, "COMPLETE").await;
     assert_digits(&stack.job_dir(&id));
