@@ -3,16 +3,8 @@
 use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{LOOK, POST, RESULTS, assert_whole, lines, start};
+use super::{LOOK, POST, RESULTS, assert_whole, fails, lines, start, status};
 use crate::support::stack::{statuses, wait_until};
-
-fn status(status: u16) -> FaultKind {
-    FaultKind::Status {
-        status,
-        body: None,
-        headers: Vec::new(),
-    }
-}
 
 fn too_many() -> FaultKind {
     FaultKind::Status {
@@ -167,9 +159,7 @@ async fn an_upload_whose_folder_cannot_be_read_is_stopped_all_the_same() {
 async fn an_import_that_fails_as_a_whole_fails_the_job() {
     let stack = start("").await;
     stack.leave(&lines(0..5));
-    let fails = FaultKind::Fails {
-        message: "no luck".to_owned(),
-    };
+    let fails = fails("no luck");
     stack.emulator.add_fault(Fault {
         operation: Some(POST.to_owned()),
         times: 1,

@@ -14,7 +14,7 @@ mod tolerance;
 use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
-use trainhook::emulator::{Dataset, ImportSummary, PredictionSummary};
+use trainhook::emulator::{Dataset, FaultKind, ImportSummary, PredictionSummary};
 
 use crate::support::stack::{Stack, job_id, model, wait_until};
 
@@ -28,6 +28,22 @@ const ROWS: u64 = 40;
 const POST: &str = "createModelErrorAnalysisPredictionImport";
 const LOOK: &str = "modelErrorAnalysisPredictionImport";
 const RESULTS: &str = "/files/imports";
+
+/// An answer of this status, without effect.
+fn status(status: u16) -> FaultKind {
+    FaultKind::Status {
+        status,
+        body: None,
+        headers: Vec::new(),
+    }
+}
+
+/// An import that comes to nothing, for this reason.
+fn fails(message: &str) -> FaultKind {
+    FaultKind::Fails {
+        message: message.to_owned(),
+    }
+}
 
 /// A server with one model, `m`, which hands over what lies in the test's folder, in imports of two.
 async fn start(settings: &str) -> Stack {

@@ -3,26 +3,11 @@
 use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{HAND_OVER, LOOK, POST, lines, sizes, start, start_model};
+use super::{HAND_OVER, LOOK, POST, fails, lines, sizes, start, start_model, status};
 use crate::{
     admin::post,
     support::stack::{Stack, wait_until},
 };
-
-fn unavailable() -> FaultKind {
-    FaultKind::Status {
-        status: 503,
-        body: None,
-        headers: Vec::new(),
-    }
-}
-
-/// An import that comes to nothing.
-fn fails() -> FaultKind {
-    FaultKind::Fails {
-        message: "no luck".to_owned(),
-    }
-}
 
 /// The names of a job's imports, at Labelbox.
 fn imported_by(stack: &Stack, run: &str, id: &str) -> usize {
@@ -35,18 +20,25 @@ fn imported_by(stack: &Stack, run: &str, id: &str) -> usize {
         .count()
 }
 
+/// Clicks on a run whose first import comes to nothing, and has that hidden from the server; answers run and job.
+async fn click_unseen(stack: &Stack) -> (String, String) {
+    // The first look comes before the import is sent; nothing is seen of it then.
+    let first = FaultKind::Delay { milliseconds: 0 };
+    for fault in [
+        Fault::once(POST, fails("no luck")),
+        Fault::once(LOOK, first),
+        Fault::times(LOOK, 100, status(503)),
+    ] {
+        stack.emulator.add_fault(fault);
+    }
+    stack.click_run().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_failed_after_its_job_was_cancelled_is_sent_by_the_first_retry() {
     let stack = start("").await;
     stack.leave(&lines(0..5));
-    stack.emulator.add_fault(Fault::once(POST, fails()));
-    // The first look comes before the import is sent; nothing is seen of it then.
-    let first = FaultKind::Delay { milliseconds: 0 };
-    stack.emulator.add_fault(Fault::once(LOOK, first));
-    stack
-        .emulator
-        .add_fault(Fault::times(LOOK, 100, unavailable()));
-    let (run, id) = stack.click_run().await;
+    let (run, id) = click_unseen(&stack).await;
     let sent = |states: &[String]| states == ["posted", "frozen", "frozen"];
     stack
         .imports_are(&id, "an import that was sent", sent)
@@ -74,16 +66,12 @@ async fn an_import_that_failed_after_its_job_was_cancelled_is_sent_by_the_first_
 async fn what_fails_as_this_jobs_own_import_fails_the_job() {
     let stack = start("upload_timeout = \"3s\"").await;
     stack.leave(&lines(0..2));
-    stack.emulator.add_fault(Fault::once(POST, fails()));
-    let first = FaultKind::Delay { milliseconds: 0 };
-    stack.emulator.add_fault(Fault::once(LOOK, first));
-    stack
-        .emulator
-        .add_fault(Fault::times(LOOK, 100, unavailable()));
-    let (run, id) = stack.click_run().await;
+    let (run, id) = click_unseen(&stack).await;
     stack.failed(&run).await;
     stack.emulator.clear_faults();
-    stack.emulator.add_fault(Fault::once(POST, fails()));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, fails("no luck")));
     let retried = stack.retry_upload(&id);
     stack.ended(&retried).await;
     let message = stack.job(&retried)["job"]["message"].clone();
@@ -103,7 +91,9 @@ async fn what_fails_as_this_jobs_own_import_fails_the_job() {
 async fn of_retries_at_the_same_moment_one_begins() {
     let stack = start("").await;
     stack.leave(&lines(0..3));
-    stack.emulator.add_fault(Fault::once(POST, fails()));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, fails("no luck")));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
     let holds = FaultKind::Hang {
@@ -153,7 +143,9 @@ async fn what_labelbox_refused_is_not_taken_for_sent_once_nobody_knows_it() {
 async fn a_manifest_that_was_changed_ends_the_job_instead_of_holding_it_up() {
     let stack = start("").await;
     stack.leave(&lines(0..2));
-    stack.emulator.add_fault(Fault::once(POST, fails()));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, fails("no luck")));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
     let manifest = stack.server_dir(&id).join("upload/frozen.json");
@@ -182,7 +174,9 @@ async fn of_a_job_whose_files_were_removed_nothing_is_uploaded() {
              again with `trainhook jobs retry`",
         ),
     ] {
-        stack.emulator.add_fault(Fault::once(POST, fails()));
+        stack
+            .emulator
+            .add_fault(Fault::once(POST, fails("no luck")));
         let (run, id) = stack.click_run().await;
         stack.failed(&run).await;
         let path = stack.server_dir(&id).join(removed);
@@ -202,7 +196,9 @@ async fn what_was_sent_in_parts_is_not_frozen_anew() {
     stack.leave(&lines(0..4));
     let first = FaultKind::Delay { milliseconds: 0 };
     stack.emulator.add_fault(Fault::once(POST, first));
-    stack.emulator.add_fault(Fault::once(POST, fails()));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, fails("no luck")));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
     std::fs::remove_dir_all(stack.server_dir(&id).join("upload")).expect("it was frozen");
@@ -223,7 +219,9 @@ async fn an_upload_that_fails_again_keeps_the_numbers_of_the_training() {
         format!("echo '{{{{\"accuracy\": 0.5}}}}' > $TRAINHOOK_OUT_DIR/metrics.json; {HAND_OVER}");
     let stack = start_model(&script, "params = { rate = 0.5 }").await;
     stack.leave(&lines(0..2));
-    stack.emulator.add_fault(Fault::times(POST, 2, fails()));
+    stack
+        .emulator
+        .add_fault(Fault::times(POST, 2, fails("no luck")));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
     let told = || {

@@ -3,19 +3,11 @@
 use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{LOOK, POST, RESULTS, assert_whole, line, lines, start};
+use super::{LOOK, POST, RESULTS, assert_whole, fails, line, lines, start, status};
 use crate::support::stack::Stack;
 
 /// The file of a failed import that is read first.
 const ERRORS: &str = "/files/imports/errors";
-
-fn status(status: u16) -> FaultKind {
-    FaultKind::Status {
-        status,
-        body: None,
-        headers: Vec::new(),
-    }
-}
 
 /// A page that something on the way sends in place of the file.
 fn page() -> FaultKind {
@@ -23,12 +15,6 @@ fn page() -> FaultKind {
         status: 200,
         body: Some(json!("<html>please log in</html>")),
         headers: Vec::new(),
-    }
-}
-
-fn fails(message: &str) -> FaultKind {
-    FaultKind::Fails {
-        message: message.to_owned(),
     }
 }
 

@@ -3,7 +3,9 @@
 use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{HAND_OVER, POST, RESULTS, assert_whole, line, lines, sizes, start, start_model};
+use super::{
+    HAND_OVER, POST, RESULTS, assert_whole, fails, line, lines, sizes, start, start_model, status,
+};
 use crate::support::stack::{Stack, statuses, trainhook_in, wait_until};
 
 /// Why the job's predictions are not uploaded again.
@@ -16,25 +18,10 @@ fn refused(stack: &Stack, id: &str) -> String {
 /// Notes each training.
 const NOTED: &str = "echo x >> trainings; cp predictions.ndjson $TRAINHOOK_OUT_DIR/";
 
-fn status(status: u16) -> FaultKind {
-    FaultKind::Status {
-        status,
-        body: None,
-        headers: Vec::new(),
-    }
-}
-
-/// An import that comes to nothing.
-fn fails() -> FaultKind {
-    FaultKind::Fails {
-        message: "no luck".to_owned(),
-    }
-}
-
 impl Stack {
     /// Clicks on a run whose first import comes to nothing; answers the run and the job.
     async fn click_run_that_fails(&self) -> (String, String) {
-        self.emulator.add_fault(Fault::once(POST, fails()));
+        self.emulator.add_fault(Fault::once(POST, fails("no luck")));
         let (run, id) = self.click_run().await;
         self.failed(&run).await;
         (run, id)
@@ -62,9 +49,7 @@ async fn after_an_import_that_failed_the_rest_is_sent() {
     stack
         .emulator
         .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
-    let fails = FaultKind::Fails {
-        message: "no luck".to_owned(),
-    };
+    let fails = fails("no luck");
     stack.emulator.add_fault(Fault::once(POST, fails));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
@@ -280,7 +265,9 @@ async fn a_second_retry_sends_only_what_the_first_did_not() {
     stack
         .emulator
         .add_fault(Fault::once(POST, FaultKind::Delay { milliseconds: 0 }));
-    stack.emulator.add_fault(Fault::once(POST, fails()));
+    stack
+        .emulator
+        .add_fault(Fault::once(POST, fails("no luck")));
     let first = stack.retry_upload(&id);
     stack.ended(&first).await;
     assert_eq!(stack.imported(&run).predictions, 2);
@@ -303,9 +290,7 @@ async fn a_second_retry_sends_only_what_the_first_did_not() {
 async fn a_kill_between_two_steps_of_a_retry_changes_nothing() {
     let mut stack = start_model(NOTED, "").await;
     stack.leave(&lines(0..5));
-    let fails = FaultKind::Fails {
-        message: "no luck".to_owned(),
-    };
+    let fails = fails("no luck");
     stack.emulator.add_fault(Fault::once(POST, fails));
     let (run, id) = stack.click_run().await;
     stack.failed(&run).await;
