@@ -147,18 +147,19 @@ impl Downloads {
         let (labelbox, strangers) = match proxy {
             // The proxy's own host may be anywhere.
             Some(proxy) => {
-                let proxied = || Ok(builder().proxy(Proxy::all(proxy).map_err(cannot)?));
-                (proxied()?, proxied()?)
+                let proxy = Proxy::all(proxy).map_err(cannot)?;
+                let client = builder().proxy(proxy).build().map_err(cannot)?;
+                (client.clone(), client)
             }
             None => (
-                judging(outbound::proxy_hosts()),
-                judging(Vec::new()).no_proxy(),
+                judging(outbound::proxy_hosts()).build().map_err(cannot)?,
+                judging(Vec::new()).no_proxy().build().map_err(cannot)?,
             ),
         };
         Ok(Self {
             named: builder().build().map_err(cannot)?,
-            labelbox: labelbox.build().map_err(cannot)?,
-            strangers: strangers.build().map_err(cannot)?,
+            labelbox,
+            strangers,
             reach,
             limits,
         })

@@ -43,8 +43,9 @@ impl Search {
         }
     }
 
-    fn begin(&self, may_find: bool) {
-        self.may_find.store(may_find, Ordering::Relaxed);
+    /// A task was asked for. What may have begun once may show itself late, whatever later answers say.
+    fn asked(&self, may_have_begun: bool) {
+        self.may_find.fetch_or(may_have_begun, Ordering::Relaxed);
         self.failed.store(0, Ordering::Relaxed);
     }
 
@@ -100,7 +101,7 @@ impl Export<'_> {
         let run = &self.job.model_run_id;
         let created = labelbox.create_export(run, name, parts.unwrap_or_default());
         let created = created.await;
-        search.begin(created.as_ref().is_err_and(|error| error.ambiguous));
+        search.asked(created.as_ref().is_err_and(|error| error.ambiguous));
         created
     }
 
