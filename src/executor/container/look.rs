@@ -1,18 +1,16 @@
 //! Where containers are: one list for all of them, and a closer look at those that have ended.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::{
     Docker,
     models::{ContainerState, ContainerSummary, ContainerSummaryStateEnum as State},
-    query_parameters::{ListContainersOptions, ListContainersOptionsBuilder},
+    query_parameters::ListContainersOptionsBuilder,
 };
 use futures_util::StreamExt;
 
 use super::{
+    ask,
     engine::{Engine, Fault},
     handle::{ContainerHandle, SERVER_LABEL},
     settings::Settings,
@@ -27,10 +25,6 @@ use crate::{
 
 /// Ended containers that are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
-
-/// A list that a removal spoilt is asked for again so often, after so long.
-const LIST_RETRIES: u32 = 5;
-const LIST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The exit code of a supervisor whose command was ended by a SIGTERM: 128 and its number.
 const TERMINATED: i32 = 128 + 15;
@@ -81,7 +75,7 @@ async fn list(engine: &Engine, servers: &BTreeSet<&str>) -> Result<(Docker, List
             .all(true)
             .filters(&filters)
             .build();
-        let found = list_once(&docker, options).await?;
+        let found = ask::list(&docker, options).await?;
         listed.extend(
             found
                 .into_iter()
@@ -89,22 +83,6 @@ async fn list(engine: &Engine, servers: &BTreeSet<&str>) -> Result<(Docker, List
         );
     }
     Ok((docker, listed))
-}
-
-/// podman answers with an error when a container, anybody's, is removed while it lists them.
-async fn list_once(
-    docker: &Docker,
-    options: ListContainersOptions,
-) -> Result<Vec<ContainerSummary>, Fault> {
-    let mut tries = 0;
-    loop {
-        let found = docker.list_containers(Some(options.clone())).await;
-        match found.map_err(Fault::from) {
-            Err(fault) if fault.is_removal_meanwhile() && tries < LIST_RETRIES => tries += 1,
-            found => return found,
-        }
-        tokio::time::sleep(LIST_PAUSE).await;
-    }
 }
 
 async fn look(
@@ -135,11 +113,7 @@ async fn look(
 }
 
 async fn closer(docker: &Docker, container: &str) -> Result<Observation, Fault> {
-    let found = match docker
-        .inspect_container(container, None)
-        .await
-        .map_err(Fault::from)
-    {
+    let found = match ask::inspect(docker, container).await {
         Ok(found) => found,
         Err(fault) if fault.is_absence() => return Ok(observation(Phase::Gone, None)),
         Err(fault) => return Err(fault),

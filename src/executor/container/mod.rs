@@ -3,6 +3,7 @@
 //! The attempt's folder is mounted at its own path, so every path in `request.json` and every `TRAINHOOK_*` variable holds
 //! inside as it does outside; lock, claim and record are the same files. Process ids are not: nothing here is known by one.
 
+mod ask;
 mod body;
 mod check;
 mod engine;

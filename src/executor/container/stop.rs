@@ -12,6 +12,7 @@ use bollard::{
 use futures_util::{StreamExt, pin_mut};
 
 use super::{
+    ask,
     body::SUPERVISOR_GRACE,
     engine::{Engine, Fault},
     handle::ContainerHandle,
@@ -87,11 +88,7 @@ pub(super) async fn cleanup(engine: &Engine, handle: &Handle) -> Result<(), Quer
 
 /// None if there is no such container, or it is not the attempt's.
 async fn status(docker: &Docker, handle: &ContainerHandle) -> Result<Option<Status>, Fault> {
-    let found = match docker
-        .inspect_container(&handle.container, None)
-        .await
-        .map_err(Fault::from)
-    {
+    let found = match ask::inspect(docker, &handle.container).await {
         Ok(found) => found,
         Err(fault) if fault.is_absence() => return Ok(None),
         Err(fault) => return Err(fault),

@@ -6,7 +6,7 @@ use bollard::{
 };
 
 use super::{
-    ContainerExecutor,
+    ContainerExecutor, ask,
     body::{Plan, as_body},
     engine::Fault,
     handle::ContainerHandle,
@@ -169,11 +169,7 @@ enum Existing {
 
 async fn existing(docker: &Docker, launch: &Launch) -> Result<Existing, SubmitError> {
     let name = launch.id.to_string();
-    let found = match docker
-        .inspect_container(&name, None)
-        .await
-        .map_err(Fault::from)
-    {
+    let found = match ask::inspect(docker, &name).await {
         Ok(found) => found,
         Err(fault) if fault.is_absence() => {
             return Err(SubmitError::Transient(
