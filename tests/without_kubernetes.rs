@@ -1,5 +1,7 @@
 //! A program that was built without Kubernetes.
 
+#![cfg(not(feature = "kubernetes"))]
+
 use std::path::Path;
 
 use trainhook::{

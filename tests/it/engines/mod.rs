@@ -13,8 +13,6 @@ mod ray;
 mod refused_offline;
 mod slurm;
 mod stubborn;
-#[cfg(not(feature = "kubernetes"))]
-mod without_kubernetes;
 
 use std::{
     path::{Path, PathBuf},
