@@ -1,6 +1,10 @@
 //! `[server]`: addresses, folders, limits.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -64,7 +68,32 @@ pub struct JobsConfig {
     pub max_events: u64,
 }
 
+impl ServerConfig {
+    /// Where fetched files are kept if nothing is said; no job has this name.
+    #[must_use]
+    pub fn media_cache_in(jobs_dir: &Path) -> PathBuf {
+        jobs_dir.join(".media")
+    }
+}
+
 impl JobsConfig {
+    /// Has supervisors find the server at a port that is free, if nothing but this machine is led to the listener. A
+    /// `jobs_url` that leads through a proxy or from other machines cannot be led elsewhere from here; answers whether.
+    pub fn move_to_free_port(&mut self) -> bool {
+        let port = self.listen.port();
+        let leads_here = |url: &String| {
+            let host = url.split("://").nth(1).unwrap_or_default();
+            host == self.listen.to_string() || host == format!("localhost:{port}")
+        };
+        let may_move = self.listen.ip().is_loopback() && self.url.as_ref().is_none_or(leads_here);
+        if may_move {
+            // It is made of the address then.
+            self.url = None;
+            self.listen.set_port(0);
+        }
+        may_move
+    }
+
     /// How nodes reach a server that listens at `address`.
     #[must_use]
     pub fn url_at(&self, address: SocketAddr) -> String {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
@@ -148,7 +149,12 @@ with open(os.environ["TRAINHOOK_TEST_FILE"]) as rows, open(os.environ["TRAINHOOK
         out.write(json.dumps(line) + "\n")
 "#;
 
+/// A server of these settings runs, and has the port.
 const OWN_MODELS: &str = r#"
+[server]
+jobs_listen = "TAKEN"
+media_cache = "cache"
+
 [workspaces.main]
 webhook_secrets = [{ env = "A_SECRET_THAT_IS_NOT_SET" }]
 api_key = { env = "A_KEY_THAT_IS_NOT_SET" }
@@ -195,9 +201,11 @@ fn ones_own_model_is_played_on_ones_own_export() {
         own_row(5, "TEST", &[]),
     ];
     let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = server.local_addr().expect("an address").to_string();
     for (name, text) in [
         ("own.ndjson", lines.as_str()),
-        ("models.toml", OWN_MODELS),
+        ("models.toml", &OWN_MODELS.replace("TAKEN", &taken)),
         ("cats.py", ALWAYS_CAT),
     ] {
         fs::write(demo.here.path().join(name), text).expect("the folder is writable");

@@ -13,7 +13,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{Complaint, understand};
-use crate::config::{self, Access, Config, ExecutorEntry, Secret, SecretRef};
+use crate::config::{self, Access, Config, ExecutorEntry, Secret, SecretRef, ServerConfig};
 
 /// The examples that the shipped `models.toml` runs, by their paths beside it.
 const FILES: [(&str, &str); 4] = [
@@ -97,6 +97,11 @@ impl DemoFiles {
         config.server.tls = None;
         config.server.state_dir = self.folder.join("state");
         config.server.jobs_dir = self.folder.join("jobs");
+        config.server.media_cache = ServerConfig::media_cache_in(&config.server.jobs_dir);
+        if let Some(jobs) = &mut config.server.jobs {
+            // A server of the same settings may have the port.
+            jobs.move_to_free_port();
+        }
         config.reporting.interval = REPORT_INTERVAL;
         config.workspaces.truncate(1);
         for workspace in &mut config.workspaces {

@@ -10,9 +10,6 @@ use crate::config::{
     path_from,
 };
 
-/// No job has this name.
-const MEDIA_CACHE: &str = ".media";
-
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
@@ -57,7 +54,7 @@ pub(super) fn server(root: &mut Table, base: &Path) -> ServerConfig {
     }
     let media_cache = match table.string("media_cache") {
         Some(folder) => base.join(folder),
-        None => jobs_dir.join(MEDIA_CACHE),
+        None => ServerConfig::media_cache_in(&jobs_dir),
     };
     if [&state_dir, &jobs_dir].contains(&&media_cache) {
         table.mistake(

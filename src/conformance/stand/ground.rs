@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     io::ErrorKind,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -70,28 +69,14 @@ pub(super) async fn jobs_listener(config: &Config) -> Result<Option<JobsConfig>,
     match TcpListener::bind(asked).await {
         Ok(listener) => jobs.listen = listener.local_addr()?,
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            if !may_move(&jobs) {
+            if !jobs.move_to_free_port() {
                 return Err(StandError::Taken(asked));
             }
-            // It is made of the address then.
-            jobs.url = None;
-            let free = SocketAddr::new(asked.ip(), 0);
-            jobs.listen = TcpListener::bind(free).await?.local_addr()?;
+            jobs.listen = TcpListener::bind(jobs.listen).await?.local_addr()?;
         }
         Err(error) => return Err(error.into()),
     }
     Ok(Some(jobs))
-}
-
-/// Whether nothing but this machine is led to the listener: then it can be on any port. A `jobs_url` that leads through
-/// a proxy or from other machines cannot be led elsewhere from here.
-fn may_move(jobs: &JobsConfig) -> bool {
-    let port = jobs.listen.port();
-    let leads_here = |url: &String| {
-        let host = url.split("://").nth(1).unwrap_or_default();
-        host == jobs.listen.to_string() || host == format!("localhost:{port}")
-    };
-    jobs.listen.ip().is_loopback() && jobs.url.as_ref().is_none_or(leads_here)
 }
 
 /// A server on ports of the kernel's choice, whose Labelbox is the emulator.
