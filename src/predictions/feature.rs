@@ -129,6 +129,13 @@ impl Features {
         Self { tools, questions }
     }
 
+    /// Whether anything goes by that name or schema id, however deep: a feature, a question about it, or an answer.
+    pub(super) fn know(&self, name_or_id: &str) -> bool {
+        self.tools.by_any(name_or_id).is_some()
+            || asks(&self.questions, name_or_id)
+            || (self.tools.iter()).any(|tool| asks(&tool.questions, name_or_id))
+    }
+
     /// The names of all of them, for a sentence.
     pub(super) fn names(&self) -> Vec<&str> {
         let tools = self.tools.iter().map(|tool| tool.name.as_str());
@@ -137,6 +144,15 @@ impl Features {
             .chain(questions.map(|question| question.name.as_str()))
             .collect()
     }
+}
+
+fn asks(questions: &Named<Question>, name_or_id: &str) -> bool {
+    let answers = |question: &Question| {
+        let choices = &question.choices;
+        choices.by_any(name_or_id).is_some()
+            || (choices.iter()).any(|choice| asks(&choice.questions, name_or_id))
+    };
+    questions.by_any(name_or_id).is_some() || questions.iter().any(answers)
 }
 
 fn drawing(tool: &Tool, number: u32) -> Drawing {

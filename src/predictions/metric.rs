@@ -73,7 +73,8 @@ pub(super) fn write(
         return Err(Rejection::new(text));
     }
     let feature = line.text(Key::FeatureName)?;
-    if let Some(feature) = feature.as_deref().filter(|name| !is_known(features, name)) {
+    // The SDK groups classifications by their answers (labelbox 7.17.0: `feature_confusion_matrix_metric`).
+    if let Some(feature) = feature.as_deref().filter(|name| !features.know(name)) {
         let text = format!(
             "featureName: the ontology has no feature {}",
             quote(feature)
@@ -90,10 +91,6 @@ pub(super) fn write(
     }
     object.text(Key::Aggregation.as_str(), aggregation);
     Ok(())
-}
-
-fn is_known(features: &Features, name: &str) -> bool {
-    features.tools.by_any(name).is_some() || features.questions.by_any(name).is_some()
 }
 
 fn check_aggregation(given: Option<&str>, is_matrix: bool) -> Result<&'static str, Rejection> {

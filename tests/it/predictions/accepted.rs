@@ -122,6 +122,23 @@ fn easier_words_mean_the_same() {
 }
 
 #[test]
+fn a_metric_may_be_of_a_feature_a_question_about_it_or_an_answer() {
+    for name in [
+        "dog",
+        "weather",
+        "colour",
+        "why",
+        "light blue",
+        "id-sunny",
+        "tree",
+    ] {
+        let line = json!({"data_row": "dr1", "metricName": "classification", "featureName": name,
+                          "metricValue": [1, 0, 0, 0]});
+        assert_eq!(sent(line)["featureName"], name);
+    }
+}
+
+#[test]
 fn questions_below_objects_and_answers_are_answered_in_the_same_words() {
     let object = json!({
         "dataRow": {"id": "dr1"}, "name": "dog", "bbox": {"top": 0, "left": 0, "height": 1, "width": 1},
