@@ -33,8 +33,12 @@ def fail(reason):
 
 def text_of(row, data):
     """The text itself, or the file that its address led to."""
-    path = row["data_row"].get("local_path")
-    return (data / path).read_text(encoding="utf-8") if path else row["data_row"]["row_data"]
+    path, text = row["data_row"].get("local_path"), row["data_row"]["row_data"]
+    if path:
+        return (data / path).read_text(encoding="utf-8")
+    if text.startswith(("http://", "https://")):
+        fail(f"the text of row {row['data_row']['id']} lies elsewhere: let the model have export = {{ files = true }}")
+    return text
 
 
 def entities_of(row):
