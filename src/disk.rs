@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use rustix::io::Errno;
+
 use crate::config::format_size;
 
 /// What the disks had when they were last looked at.
@@ -41,6 +43,26 @@ impl Room {
             format_size(self.min_free)
         ))
     }
+}
+
+/// Whether an error of the file system says nothing about the file: the same call may succeed later.
+#[must_use]
+pub fn may_pass(error: &io::Error) -> bool {
+    let Some(errno) = Errno::from_io_error(error) else {
+        return false;
+    };
+    // The machine's limits, and a file server that is away.
+    let passing = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::INTR,
+        Errno::IO,
+        Errno::STALE,
+        Errno::TIMEDOUT,
+    ];
+    passing.contains(&errno)
 }
 
 /// What an ordinary user may still write on the disk of `path`, in bytes.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Notes;
-use crate::config::Format;
+use crate::{config::Format, disk};
 
 /// Why a format cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +68,18 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> FormatError {
     }
 }
 
-/// What the file system says about a file or folder below `out/`: whoever put it there has to put it right.
+/// What the file system says about a file or folder below `out/`: whoever put it there has to put it right, unless it is
+/// the machine that is not well.
 pub(super) fn broken(file: &str) -> impl Fn(io::Error) -> FormatError {
     let file = file.to_owned();
-    move |error| FormatError::Broken {
-        file: file.clone(),
-        text: format!("it cannot be read: {error}"),
+    move |error| match disk::may_pass(&error) {
+        true => FormatError::Io {
+            path: file.clone().into(),
+            source: error,
+        },
+        false => FormatError::Broken {
+            file: file.clone(),
+            text: format!("it cannot be read: {error}"),
+        },
     }
 }

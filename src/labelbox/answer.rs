@@ -137,8 +137,10 @@ impl Answer<'_> {
     fn refused(&self, refusal: &Refusal) -> LabelboxError {
         let kind = kind_of(refusal);
         let error = self.error(kind, &format!("{}: {}", refusal.code, refusal.message));
+        // Of a code that nobody knows, nobody knows either what was done before it came.
         match kind {
             Kind::Unavailable => error.ambiguous(),
+            Kind::Refused if !is_known(&refusal.code) => error.ambiguous(),
             _ => error,
         }
     }
@@ -203,6 +205,13 @@ fn kind_of(refusal: &Refusal) -> Kind {
         (INTERNAL_ERROR, _) => Kind::Unavailable,
         _ => Kind::Refused,
     }
+}
+
+fn is_known(code: &str) -> bool {
+    let mut known = CODES_BEFORE_RATE_LIMIT
+        .iter()
+        .chain(&CODES_AFTER_RATE_LIMIT);
+    known.any(|known| *known == code)
 }
 
 fn weightiest(refusals: Vec<Refusal>) -> Option<Refusal> {

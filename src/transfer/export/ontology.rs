@@ -23,10 +23,12 @@ impl Export<'_> {
             }
         };
         let written = ontology.clone().unwrap_or_default();
-        let path = self.dir.data().join(FILE);
+        // The command may do with its own what it likes; predictions are held against ours.
+        let folders = [self.dir.server(), self.dir.data()];
         on_disk(move || {
             let text = serde_json::to_vec_pretty(&written)?;
-            files::write_atomic(&path, &text)
+            let mut paths = folders.iter().map(|folder| folder.join(FILE));
+            paths.try_for_each(|path| files::write_atomic(&path, &text))
         })
         .await?;
         Ok(ontology)

@@ -1,7 +1,7 @@
 //! The beginning of a job that only uploads: what an earlier job owes Labelbox becomes its own.
 
 use super::{
-    Transfer, Upload,
+    ASKING_WAIT, Transfer, Upload,
     failure::{self, Failure},
     freeze::{Found, Order},
     on_disk, wait_for_place,
@@ -26,7 +26,7 @@ pub(in crate::transfer) async fn begin(transfer: &Transfer, job: Job) -> Result<
     let changes = match upload.take_over().await {
         Ok(Some(changes)) => changes,
         Ok(None) => {
-            return wait_for_place(transfer, job).await;
+            return wait_for_place(transfer, job, ASKING_WAIT).await;
         }
         Err(Failure::Store(error)) => {
             transfer.uploads.memory.forget(job.id);

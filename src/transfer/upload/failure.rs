@@ -56,7 +56,9 @@ impl Failure {
                 "trained, but its predictions were refused: {error}"
             )),
             Class::NotFound => Self::Final(
-                "trained, but Labelbox does not know the model run any longer".to_owned(),
+                "trained, but Labelbox does not know the model run any longer, or the API key cannot see it; \
+                 `trainhook jobs retry-upload` sends its predictions later"
+                    .to_owned(),
             ),
         }
     }

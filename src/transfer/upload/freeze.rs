@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Next, Upload, failure::Failure, stoppable::lines};
+use super::{Next, Upload, failure::Failure, outcome, stoppable::lines};
 use crate::{
     config::{Format, Predictions},
     dataset::{Ontology, RowIndex},
+    disk,
     formats::{self, FormatError},
     job::{Change, JobId},
     job_dir::{AttemptDir, JobDir, files},
@@ -118,12 +119,10 @@ impl Upload<'_> {
         let (rejected, all) = (frozen.rejected, frozen.lines);
         let meters = self.transfer.context.store.meters();
         meters.count_predictions("rejected", rejected);
-        if !self.job.entry.max_row_errors.allows(rejected, all) {
+        if !outcome::is_enough(self.job, rejected, all) {
             super::on_disk(move || draft.discard()).await?;
             let problems = frozen.first.iter().map(|problem| problem.describe());
-            return Err(Failure::Final(super::outcome::refused(
-                rejected, all, problems,
-            )));
+            return Err(Failure::Final(outcome::refused(rejected, all, problems)));
         }
         super::on_disk(move || draft.keep()).await?;
         tracing::info!(
@@ -134,6 +133,14 @@ impl Upload<'_> {
     }
 }
 
+/// What cannot be read will not be readable later either, unless it is the machine that is not well.
+fn useless(what: &str, error: io::Error) -> io::Result<Found> {
+    match disk::may_pass(&error) {
+        true => Err(error),
+        false => Ok(Found::Useless(format!("{what}: {error}"))),
+    }
+}
+
 impl Order {
     /// Reads, checks and freezes. It may take minutes and blocks.
     fn carry_out(&self, stopped: &Arc<AtomicBool>) -> io::Result<Found> {
@@ -141,31 +148,19 @@ impl Order {
         let written = match files::open_untrusted(attempt.path(), PREDICTIONS) {
             Ok(written) => written,
             Err(error) => {
-                return Ok(Found::Useless(format!(
-                    "{PREDICTIONS} cannot be read: {error}"
-                )));
+                return useless(&format!("{PREDICTIONS} cannot be read"), error);
             }
         };
-        let index = self.trained.server().join("rows.index");
-        let rows = match RowIndex::open(&index) {
-            Ok(rows) => rows,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let (rows, ontology) = match self.exported() {
+            Ok(Some(exported)) => exported,
+            Ok(None) => {
                 let why = "its predictions cannot be held against the exported rows, which are no longer in the job's \
                            folder: train again with `trainhook jobs retry`";
                 return Ok(Found::Useless(why.to_owned()));
             }
             Err(error) => {
                 let why = "its predictions cannot be held against the exported rows";
-                return Ok(Found::Useless(format!("{why}: {error}")));
-            }
-        };
-        // A model without an ontology has no file of it.
-        let ontology = files::read_json(&self.trained.data(), "ontology.json", ONTOLOGY_LIMIT);
-        let ontology: Ontology = match ontology {
-            Ok(ontology) => ontology.unwrap_or_default(),
-            Err(error) => {
-                let why = "its predictions cannot be held against the ontology";
-                return Ok(Found::Useless(format!("{why}: {error}")));
+                return useless(why, error);
             }
         };
         let read_back = match self.read_back(&attempt, &ontology, stopped) {
@@ -197,6 +192,17 @@ impl Order {
             return Ok(Found::Nothing(left));
         }
         Ok(Found::Draft(draft))
+    }
+
+    /// What was exported, as the server has kept it for itself; none if that is gone.
+    fn exported(&self) -> io::Result<Option<(RowIndex, Ontology)>> {
+        let server = self.trained.server();
+        let rows = match RowIndex::open(&server.join("rows.index")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let ontology = files::read_json(&server, "ontology.json", ONTOLOGY_LIMIT)?;
+        Ok(ontology.map(|ontology| (rows, ontology)))
     }
 
     /// Whether results in another form are looked for.

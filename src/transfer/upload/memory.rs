@@ -1,7 +1,7 @@
 //! What this process knows of uploads under way. A restart begins anew.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -32,6 +32,7 @@ pub(super) struct Memory(Mutex<HashMap<JobId, Known>>);
 struct Known {
     since: Instant,
     missed: HashMap<(u32, Missing), u32>,
+    sought: HashSet<u32>,
 }
 
 impl Default for Known {
@@ -39,6 +40,7 @@ impl Default for Known {
         Self {
             since: Instant::now(),
             missed: HashMap::new(),
+            sought: HashSet::new(),
         }
     }
 }
@@ -63,6 +65,12 @@ impl Memory {
         if let Some(known) = lock(&self.0).get_mut(&job) {
             known.missed.remove(&(chunk, thing));
         }
+    }
+
+    /// A chunk that may be there is looked for; answers whether for the first time.
+    pub(super) fn seek(&self, job: JobId, chunk: u32) -> bool {
+        let mut known = lock(&self.0);
+        known.entry(job).or_default().sought.insert(chunk)
     }
 
     /// The upload is over.

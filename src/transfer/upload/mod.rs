@@ -41,6 +41,9 @@ const FREEZES_AT_ONCE: usize = 1;
 /// After this, whoever finds no place looks again.
 const BUSY_WAIT: Duration = Duration::from_millis(500);
 
+/// The same of a job that asks Labelbox about its run whenever it looks.
+const ASKING_WAIT: Duration = Duration::from_secs(10);
+
 /// What uploads share.
 #[derive(Debug)]
 pub(super) struct Uploads {
@@ -94,13 +97,14 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
             Err(Failure::Final(message)) => Next::Over(vec![failure::change(message)]),
         };
         let delay = match next {
-            Next::Over(changes) => {
+            Next::Over(mut changes) => {
                 if !matches!(changes.last(), Some(Change::Succeed)) {
-                    upload.list_so_far().await;
+                    let counted = upload.tell_so_far().await;
+                    changes.splice(0..0, counted);
                 }
                 return end(transfer, &job, changes).await;
             }
-            Next::Busy => return wait_for_place(transfer, job).await,
+            Next::Busy => return wait_for_place(transfer, job, BUSY_WAIT).await,
             Next::In(delay) => Some(delay),
             Next::Now => None,
         };
@@ -116,14 +120,14 @@ pub(super) async fn step(transfer: &Transfer, mut job: Job) -> Result<(), StoreE
 }
 
 /// Looks again soon; people see why nothing moves.
-async fn wait_for_place(transfer: &Transfer, job: Job) -> Result<(), StoreError> {
+async fn wait_for_place(transfer: &Transfer, job: Job, wait: Duration) -> Result<(), StoreError> {
     let (store, now) = (&transfer.context.store, Timestamp::now());
     let reason = Some("predictions are checked one job after the other".to_owned());
     let job = match job.waiting == reason {
         true => job,
         false => store.change(&job, vec![Change::Wait(reason)], now).await?,
     };
-    store.check_again(&[job], now + BUSY_WAIT).await
+    store.check_again(&[job], now + wait).await
 }
 
 /// The job as it stands now, after something has worked; none if it does not upload any more.
@@ -228,21 +232,21 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Also of an upload that did not come to its end people read what was refused.
-    async fn list_so_far(&self) {
-        let listed = async {
+    /// Also of an upload that did not come to its end people read what was refused, and Labelbox how much arrived.
+    async fn tell_so_far(&self) -> Option<Change> {
+        let told = async {
             let server = self.dir.server();
-            let frozen = on_disk(move || Frozen::open(&server)).await?;
+            let Some(frozen) = on_disk(move || Frozen::open(&server)).await? else {
+                return Ok(None);
+            };
             let rows = self.transfer.context.store.imports(self.job).await?;
-            match frozen {
-                Some(frozen) => self.list_refused(&frozen, &rows).await,
-                None => Ok(()),
-            }
+            self.list_refused(&frozen, &rows).await?;
+            Ok(Some(outcome::counted(self.job, &frozen, &rows)))
         };
-        if let Err(failure) = listed.await {
-            let failure: Failure = failure;
+        told.await.unwrap_or_else(|failure: Failure| {
             tracing::warn!(job_id = %self.job.id, "what Labelbox refused is not listed: {failure}");
-        }
+            None
+        })
     }
 
     /// What Labelbox did not take joins what was not sent, in the one list that people read.

@@ -7,13 +7,12 @@ use jiff::Timestamp;
 use super::{BUSY_WAIT, Next, Upload, failure::Failure, follow::failed, memory::Missing, on_disk};
 use crate::{
     job::ImportState,
-    labelbox::{Import, ImportLines, Labelbox},
+    labelbox::{Import, ImportLines, Labelbox, LabelboxError},
     predictions::{Chunk, Frozen},
     store::ImportRow,
 };
 
-/// A look that Labelbox refuses this often in a row ends the upload; so does a chunk that it refuses so often after one
-/// whose answer got lost.
+/// A look that Labelbox refuses this often in a row ends the upload; so does a chunk that it refuses so often.
 const REFUSALS: u32 = 3;
 
 impl Upload<'_> {
@@ -94,21 +93,34 @@ impl Upload<'_> {
         self.record(posting.clone(), None).await?;
         tracing::debug!(job_id = %self.job.id, import = row.name, bytes = chunk.bytes, "chunk {} of {of} goes out", chunk.number);
         let run = &self.job.model_run_id;
-        let error = match labelbox.create_import(run, &row.name, lines).await {
-            Ok(_) => return self.posted(&posting).await,
-            Err(error) => error,
-        };
-        if error.ambiguous {
-            // It was under way until now, and is looked for from now on.
-            let posting = ImportRow {
-                posted_at: Some(Timestamp::now()),
-                ..posting
-            };
-            self.record(posting, None).await?;
-            return Err(Failure::of_labelbox(&error).at_most_later());
+        match labelbox.create_import(run, &row.name, lines).await {
+            Ok(_) => self.posted(&posting).await,
+            Err(error) if error.ambiguous => self.doubtful(posting, &error).await,
+            Err(error) => self.refused(row, posting, &error).await,
         }
+    }
+
+    /// It was under way until now, and is looked for from now on.
+    async fn doubtful(&self, posting: ImportRow, error: &LabelboxError) -> Result<Next, Failure> {
+        let chunk = posting.chunk;
+        self.transfer.uploads.memory.seek(self.job.id, chunk);
+        let posting = ImportRow {
+            posted_at: Some(Timestamp::now()),
+            ..posting
+        };
+        self.record(posting, None).await?;
+        Err(self.without_consent(chunk, error))
+    }
+
+    async fn refused(
+        &self,
+        row: &ImportRow,
+        posting: ImportRow,
+        error: &LabelboxError,
+    ) -> Result<Next, Failure> {
         // A name is taken once: whatever the refusal says, the import may be there.
-        let found = labelbox.import(run, &row.name).await;
+        let found = self.labelbox()?;
+        let found = found.import(&self.job.model_run_id, &row.name).await;
         if matches!(found, Ok(Some(_))) {
             return self.posted(&posting).await;
         }
@@ -121,12 +133,19 @@ impl Upload<'_> {
             };
             self.record(frozen, None).await?;
         }
-        let failure = Failure::of_labelbox(&error);
+        Err(self.without_consent(row.chunk, error))
+    }
+
+    /// One odd refusal, as of a proxy on the way, ends no training of hours.
+    fn without_consent(&self, chunk: u32, error: &LabelboxError) -> Failure {
         let memory = &self.transfer.uploads.memory;
-        // What was sent before, and perhaps taken, is looked for a while longer, and never sent under another name.
-        match never_sent || memory.miss(self.job.id, row.chunk, Missing::Consent) >= REFUSALS {
-            true => Err(failure),
-            false => Err(failure.at_most_later()),
+        match Failure::of_labelbox(error) {
+            Failure::Final(reason)
+                if memory.miss(self.job.id, chunk, Missing::Consent) < REFUSALS =>
+            {
+                Failure::later(reason)
+            }
+            failure => failure,
         }
     }
 
@@ -153,10 +172,13 @@ impl Upload<'_> {
         }
         let patience = self.transfer.context.config.get().reporting.read_back_after;
         let now = Timestamp::now();
-        let waited = row.posted_at.map(|at| now.duration_since(at));
+        // Noted before the sending began, which may have gone on until another process ended.
+        let is_news = self.transfer.uploads.memory.seek(self.job.id, row.chunk);
+        let posted_at = row.posted_at.filter(|_| !is_news);
+        let waited = posted_at.map(|at| now.duration_since(at));
         let waited = match waited.map(Duration::try_from) {
             Some(Ok(waited)) => waited,
-            // A clock that was set back since: the wait begins anew.
+            // The wait begins anew; so it does when a clock was set back since.
             Some(Err(_)) | None => {
                 let again = ImportRow {
                     posted_at: Some(now),
@@ -170,15 +192,5 @@ impl Upload<'_> {
             return self.post(part, row).await;
         }
         Ok(Next::In((patience - waited).min(patience / 10)))
-    }
-}
-
-impl Failure {
-    /// What may have been carried out is looked for before anything is given up.
-    fn at_most_later(self) -> Self {
-        match self {
-            Self::Final(reason) => Self::later(reason),
-            other => other,
-        }
     }
 }

@@ -95,7 +95,7 @@ captured! {
     an_update_of_a_run_not_found_is_no_success:
         "err_RESOURCE_NOT_FOUND" => NotFound, NotFound, ambiguous: false;
     an_unknown_code_parks_the_run:
-        "err_SOMETHING_ELSE" => ParkRun, Refused, ambiguous: false;
+        "err_SOMETHING_ELSE" => ParkRun, Refused, ambiguous: true;
     a_connection_closed_without_answer_is_retried:
         "err_connection_closed" => Retry, Interrupted, ambiguous: true;
 }

@@ -77,15 +77,45 @@ async fn results_that_break_on_their_way_are_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_taken_is_an_import_that_is_there() {
-    // It took effect and the answer was lost; by then a store may have forgotten it.
+async fn a_refusal_that_stays_is_believed() {
     let stack = start("").await;
     stack.leave(&lines(0..3));
-    stack.emulator.add_fault(Fault::once(POST, conflict()));
+    stack.emulator.add_fault(Fault::times(POST, 3, conflict()));
     let (run, _) = stack.click_run().await;
-    // Nothing of that name is there, so the refusal is believed.
     let reason = stack.failed(&run).await;
     assert!(reason.contains("RESOURCE_CONFLICT"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_odd_refusal_ends_no_upload() {
+    // A page of something on the way.
+    survives(POST, vec![conflict(), status(403), status(404)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_nobody_knows_may_have_done_something() {
+    let stack = start("").await;
+    stack.leave(&lines(0..2));
+    let unheard_of = FaultKind::GraphqlError {
+        code: "UPSTREAM_TIMEOUT".to_owned(),
+        message: "no answer in time".to_owned(),
+        exception_status: None,
+    };
+    stack.emulator.add_fault(Fault::once(POST, unheard_of));
+    let (run, id) = stack.click_run().await;
+    let looked_for = || {
+        let shown = stack.job(&id);
+        let waiting = shown["job"]["waiting"].as_str()?;
+        let told = waiting.contains("UPSTREAM_TIMEOUT");
+        told.then_some(shown)
+    };
+    let shown = wait_until("what Labelbox said", looked_for).await;
+    assert_eq!(
+        shown["imports"][0]["state"], "posting",
+        "not sent anew at once"
+    );
+    stack.told(&run, "COMPLETE").await;
+    assert_whole(&stack.imported(&run), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +243,7 @@ async fn a_run_that_is_gone_is_said_so() {
         message: "no such model run".to_owned(),
         exception_status: None,
     };
-    stack.emulator.add_fault(Fault::once(POST, gone));
+    stack.emulator.add_fault(Fault::times(POST, 3, gone));
     let (run, _) = stack.click_run().await;
     let reason = stack.failed(&run).await;
     assert!(

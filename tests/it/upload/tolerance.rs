@@ -3,7 +3,7 @@
 use serde_json::json;
 use trainhook::emulator::{Fault, FaultKind};
 
-use super::{POST, line, lines, sizes, start};
+use super::{HAND_OVER, POST, line, lines, sizes, start, start_model};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_rejected_lines_end_a_job_before_anything_is_sent() {
@@ -110,6 +110,36 @@ async fn a_few_may_be_refused_by_anybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_all_are_refused_no_tolerance_makes_a_success() {
+    let stack = start("max_row_errors = 100").await;
+    let mut wrong = lines(0..2);
+    for line in &mut wrong {
+        line["name"] = json!("sort");
+    }
+    stack.leave(&wrong);
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    let all = "trained, but 2 of 2 predictions were refused: ";
+    assert!(reason.starts_with(all), "{reason}");
+    stack.leave(&lines(0..2));
+    let every = FaultKind::RefusesEvery { lines: 1 };
+    stack.emulator.add_fault(Fault::once(POST, every));
+    let (run, _) = stack.click_run().await;
+    let reason = stack.failed(&run).await;
+    assert!(reason.starts_with(all), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_command_does_to_its_own_ontology_refuses_nothing() {
+    let script = format!("rm $TRAINHOOK_ONTOLOGY_FILE; {HAND_OVER}");
+    let stack = start_model(&script, "").await;
+    stack.leave(&lines(0..2));
+    let (run, _) = stack.click_run().await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.imported(&run).predictions, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_that_labelbox_refuses_are_a_failure() {
     let stack = start("max_row_errors = 1").await;
     stack.leave(&lines(0..4));
@@ -125,6 +155,13 @@ async fn too_many_that_labelbox_refuses_are_a_failure() {
         )
     );
     assert_eq!(stack.imported(&run).predictions, 2);
+    let timeline = stack.emulator.timeline(&run);
+    let metadata = timeline.last().and_then(|entry| entry.metadata.clone());
+    let metadata = metadata.expect("metadata");
+    assert_eq!(
+        (&metadata["lines_imported"], &metadata["lines_refused"]),
+        (&json!("2"), &json!("2"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
