@@ -31,6 +31,15 @@ pub fn client_builder() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
 }
 
+/// The same for one address alone. If that is an `http` one, this machine's certificates are not read, which takes
+/// milliseconds and fails where there are none, as in many an image.
+pub fn client_builder_for(url: &str) -> reqwest::ClientBuilder {
+    match url.starts_with("http://") {
+        true => client_builder().tls_certs_only([]),
+        false => client_builder(),
+    }
+}
+
 /// Gives every TLS connection of this process its cryptography. Idempotent.
 pub fn provide_tls() {
     PROVIDER.call_once(|| {

@@ -97,14 +97,13 @@ impl ServerArgs {
             .map_err(|error| settings(format!("cannot read {}: {error}", state_dir.display())))?;
         let address = info.map_or(config.server.admin_listen, |info| info.admin);
         let token = read_token(state_dir, &address.to_string())?;
-        let http = outbound::client_builder().timeout(CALL_LIMIT).build();
+        let base = format!("http://{address}");
+        let http = outbound::client_builder_for(&base)
+            .timeout(CALL_LIMIT)
+            .build();
         let http =
             http.map_err(|error| CommandError::Refused(format!("cannot make a client: {error}")))?;
-        Ok(AdminClient {
-            base: format!("http://{address}"),
-            token,
-            http,
-        })
+        Ok(AdminClient { base, token, http })
     }
 }
 

@@ -85,7 +85,7 @@ impl Webhook {
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
             secret,
-            client: outbound::client_builder()
+            client: outbound::client_builder_for(base)
                 .timeout(CALL_TIMEOUT)
                 .build()
                 .map_err(CallError::Client)?,

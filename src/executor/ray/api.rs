@@ -68,7 +68,7 @@ impl Api {
         token: Option<SecretRef>,
         timeout: Duration,
     ) -> Result<Self, reqwest::Error> {
-        let client = outbound::client_builder().build()?;
+        let client = outbound::client_builder_for(&address).build()?;
         Ok(Self {
             client,
             address,

@@ -74,15 +74,11 @@ impl Remote {
     ) -> Result<Self, String> {
         let base = Url::parse(&format!("{}/jobs/{launch_id}", url.trim_end_matches('/')));
         let base = base.map_err(|error| format!("{url} is no address: {error}"))?;
-        let builder = outbound::client_builder().read_timeout(SILENCE);
-        let mut builder = match connections {
+        let builder = outbound::client_builder_for(base.as_str()).read_timeout(SILENCE);
+        let builder = match connections {
             Connections::Kept => builder.pool_idle_timeout(IDLE),
             Connections::Fresh => builder.pool_max_idle_per_host(0),
         };
-        if base.scheme() == "http" {
-            // Many an image has no certificates, and needs none for this.
-            builder = builder.tls_certs_only([]);
-        }
         let http = builder.build();
         Ok(Self {
             http: http
