@@ -16,7 +16,10 @@ use crate::support::stack::{API_KEY, SECRET, model, trainhook_in, workspace};
 const PROMISE: &str = "exit_1";
 
 /// All promises of one executor, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// One promise, there.
+const PATIENCE: &str = "5m";
 
 /// Would be seen by a command that gets the environment of whoever starts it.
 const CANARY: (&str, &str) = ("CANARY_TOKEN", "a token of the server's own");
@@ -37,7 +40,7 @@ pub(crate) async fn conformance(program: &Path, server: &str, table: &str) -> Va
         fs::write(folder.path().join(name), text).expect("the folder is writable");
     }
     let tried = Command::new(program)
-        .args(["conformance", "local", "--json"])
+        .args(["conformance", "local", "--json", "--patience", PATIENCE])
         .env(CANARY.0, CANARY.1)
         .current_dir(folder.path())
         .kill_on_drop(true)
