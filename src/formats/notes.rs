@@ -44,7 +44,7 @@ pub enum Note {
     MaskSize,
     /// An entity lies within or across another one, which tags cannot say.
     Overlap,
-    /// No row is for validation: those for training stand in.
+    /// No row is for validation: those that are trained on stand in.
     NoValidation,
     /// The ontology asks for nothing that this format can hold.
     NoClasses,
@@ -79,7 +79,9 @@ impl Note {
             Self::UnreadableMask => "masks could not be read and were left out",
             Self::MaskSize => "masks are not as large as their images and were left out",
             Self::Overlap => "entities overlap others and were left out",
-            Self::NoValidation => "split for validation is empty: the one for training stands in",
+            Self::NoValidation => {
+                "split for validation is empty: the one that is trained on stands in"
+            }
             Self::NoClasses => "ontology has nothing that this format can hold",
             Self::BoxAsRegion => {
                 "predicted boxes are of classes drawn otherwise: their corners were taken"

@@ -4,6 +4,7 @@
 mod results;
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs::{self, File},
     io::{BufWriter, Write as _},
@@ -39,7 +40,8 @@ pub(super) struct Writer {
     /// Whether labels are outlines; boxes otherwise.
     outlines: bool,
     split: Option<Split>,
-    splits: Vec<Split>,
+    /// Those for which an image was written: a row that was read may have been left out.
+    splits: BTreeSet<Split>,
     labels: Option<(PathBuf, BufWriter<File>)>,
 }
 
@@ -52,19 +54,41 @@ impl Writer {
             names: regions.iter().map(|class| class.name.clone()).collect(),
             outlines: regions.have_outlines(),
             split: None,
-            splits: Vec::new(),
+            splits: BTreeSet::new(),
             labels: None,
         })
     }
 
+    fn make_folders(&self, split: Split) -> Result<(), FormatError> {
+        for part in ["images", "labels"] {
+            let folder = self.folder.join(part).join(split.as_str());
+            fs::create_dir_all(&folder).map_err(at(&folder))?;
+        }
+        Ok(())
+    }
+
+    /// What is trained on: where nobody has assigned rows for training, those without a split.
+    fn training(&self) -> Split {
+        let stands_in =
+            !self.splits.contains(&Split::Training) && self.splits.contains(&Split::Unassigned);
+        if stands_in {
+            Split::Unassigned
+        } else {
+            Split::Training
+        }
+    }
+
     /// Without a folder to look for, which is the one that the file lies in.
-    fn yaml(&self, validation: Split) -> String {
+    fn yaml(&self, training: Split, validation: Split) -> String {
         let mut yaml = String::new();
+        if training != Split::Training {
+            yaml.push_str("# no row is for training: those without a split stand in\n");
+        }
         if validation != Split::Validation {
-            yaml.push_str("# no row is for validation: those for training stand in\n");
+            yaml.push_str("# no row is for validation: what is trained on stands in\n");
         }
         let folders = [
-            ("train", Split::Training),
+            ("train", training),
             ("val", validation),
             ("test", Split::Test),
         ];
@@ -88,17 +112,13 @@ impl Writer {
 
 impl ImageTarget for Writer {
     fn begin_split(&mut self, split: Split) -> Result<(), FormatError> {
-        for part in ["images", "labels"] {
-            let folder = self.folder.join(part).join(split.as_str());
-            fs::create_dir_all(&folder).map_err(at(&folder))?;
-        }
-        self.splits.push(split);
         self.split = Some(split);
-        Ok(())
+        self.make_folders(split)
     }
 
     fn image(&mut self, item: &Item<'_>, image: &Image) -> Result<(), FormatError> {
-        let split = self.split.unwrap_or(Split::Unassigned).as_str();
+        let split = self.split.unwrap_or(Split::Unassigned);
+        self.splits.insert(split);
         let (stem, target) = (item.stem(), Path::new(UP).join(&image.path));
         let link = self
             .folder
@@ -154,14 +174,17 @@ impl ImageTarget for Writer {
         if self.names.is_empty() {
             notes.add(Note::NoClasses, Format::Yolo.as_str());
         }
+        let training = self.training();
+        // Whatever the file names must be there, even where it is empty.
+        self.make_folders(training)?;
         let validation = if self.splits.contains(&Split::Validation) {
             Split::Validation
         } else {
             notes.add(Note::NoValidation, Format::Yolo.as_str());
-            Split::Training
+            training
         };
         let path = self.folder.join("data.yaml");
-        fs::write(&path, self.yaml(validation)).map_err(at(&path))
+        fs::write(&path, self.yaml(training, validation)).map_err(at(&path))
     }
 }
 

@@ -71,6 +71,31 @@ fn boxes_beyond_their_image_end_at_its_edge() {
 }
 
 #[test]
+fn rows_without_a_split_are_trained_on_where_none_is_for_training() {
+    let exported = Exported::of(images_of(&[tool("car", "rectangle")]));
+    exported.image(Split::Unassigned, "a", (8, 4), Value::Null);
+    let notes = exported.write(&[Format::Yolo]).notes;
+    let found = exported.python("yolo", &["unassigned"]);
+    assert_eq!(found["yaml"]["train"], "images/unassigned");
+    assert_eq!(found["yaml"]["val"], "images/unassigned");
+    assert_eq!(notes.of(Note::NoValidation).expect("noted").count, 1);
+}
+
+#[test]
+fn a_split_whose_rows_were_all_left_out_is_empty() {
+    let exported = Exported::of(images_of(&[tool("car", "rectangle")]));
+    exported.image(Split::Training, "a", (8, 4), Value::Null);
+    for split in [Split::Validation, Split::Test] {
+        exported.row(split, &super::labelled("no file", Value::Null));
+    }
+    let notes = exported.write(&[Format::Yolo]).notes;
+    let found = exported.python("yolo", &["training"]);
+    assert_eq!(found["yaml"]["val"], "images/training");
+    assert_eq!(found["yaml"].get("test"), None);
+    assert_eq!(notes.of(Note::NoValidation).expect("noted").count, 1);
+}
+
+#[test]
 fn without_boxes_labels_are_outlines_and_a_mask_is_one_object_with_its_holes() {
     let picture = [
         "##......", "##..####", "....#..#", "....#.##", "#...####", "...#....",
