@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    FormatError, Notes, ORIGIN, REFUSED, Size, classes::Regions, coco, error::at, image::size_of,
-    numbers::NumberedRows, prediction::Predicted, shape::Shape, yolo,
+    FormatError, Note, Notes, ORIGIN, REFUSED, Size, classes::Regions, coco, error::at,
+    image::size_of, numbers::NumberedRows, prediction::Predicted, shape::Shape, yolo,
 };
 use crate::{
     dataset::Ontology,
@@ -175,6 +175,11 @@ impl<'a> Sink<'a> {
         line.insert(ORIGIN.to_owned(), origin.into());
         self.summary.predictions += 1;
         self.write(&line)
+    }
+
+    /// Leaves something out that is no prediction, and no mistake either.
+    pub(super) fn note(&mut self, note: Note, origin: &str) {
+        self.summary.notes.add(note, origin);
     }
 
     pub(super) fn refuse(&mut self, origin: &str, reason: &str) -> Result<(), FormatError> {

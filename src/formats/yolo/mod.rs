@@ -1,6 +1,7 @@
 //! YOLO as ultralytics reads it: images and labels in folders side by side, and a `data.yaml` (docs.ultralytics.com:
 //! detection and segmentation datasets).
 
+mod numbers;
 mod results;
 
 use std::{

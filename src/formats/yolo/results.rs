@@ -1,17 +1,16 @@
 //! `out/yolo/labels/`: a text file an image, as ultralytics writes it with `save_txt`: a line an object, with the number
 //! of its class, a box or the points of an outline as shares of the image's sides, and with `save_conf` a confidence
-//! (ultralytics: `engine/results.py`).
+//! (ultralytics: `engine/results.py`). Tracking adds the number of a track, from 1, after the confidence.
 
-use std::{ffi::OsStr, io::BufReader, path::Path};
+use std::{ffi::OsStr, fs::File, io::BufReader, path::Path};
 
+use super::numbers::{Content, NoShape, shape};
 use crate::{
-    dataset::{BoundingBox, Point},
     formats::{
-        FormatError, Size,
+        FormatError, Note, Size,
         error::broken,
         lines::Lines,
         read_back::{Sink, Target},
-        shape::{Shape, opened},
     },
     job_dir::files::UntrustedFolder,
 };
@@ -25,23 +24,67 @@ const LINE_LIMIT: usize = 1 << 20;
 /// The most of a file that is read, in lines: no image has more objects.
 const LINES: usize = 1 << 20;
 
+/// A box has no more numbers after its class: its place, a confidence and a track.
+const BOX_NUMBERS: usize = 6;
+
 /// Reads the labels, if there are any.
 pub(in crate::formats) fn read_labels(out: &Path, sink: &mut Sink<'_>) -> Result<(), FormatError> {
     let folder = UntrustedFolder::open(out, Path::new(LABELS)).map_err(broken(LABELS))?;
     let Some(folder) = folder else { return Ok(()) };
+    let content = match sink.regions().have_outlines() {
+        _ if shows_outlines(&folder, sink)? => Content::Outlines,
+        true => Content::Either,
+        false => Content::Boxes,
+    };
     for name in folder.names().map_err(broken(LABELS))? {
         sink.check_stopped()?;
         let name = name.map_err(broken(LABELS))?;
         if Path::new(&name).extension() == Some(OsStr::new("txt")) {
-            read_file(&folder, &name, sink)?;
+            read_file(&folder, &name, content, sink)?;
         }
     }
     Ok(())
 }
 
+/// Whether some line has more numbers than a box could have, as every model of outlines leaves them.
+fn shows_outlines(folder: &UntrustedFolder, sink: &Sink<'_>) -> Result<bool, FormatError> {
+    for name in folder.names().map_err(broken(LABELS))? {
+        sink.check_stopped()?;
+        let name = name.map_err(broken(LABELS))?;
+        // What cannot be read is told when its lines are taken in.
+        if Path::new(&name).extension() == Some(OsStr::new("txt"))
+            && let Ok(Some(file)) = folder.open_file(&name)
+            && has_outline(file)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_outline(file: File) -> bool {
+    let mut lines = Lines::new(BufReader::new(file), LINE_LIMIT);
+    for _ in 0..LINES {
+        let Ok(Some(line)) = lines.next() else {
+            return false;
+        };
+        let content = line.content.unwrap_or_default();
+        if words(content).count() > 1 + BOX_NUMBERS {
+            return true;
+        }
+    }
+    false
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
 fn read_file(
     folder: &UntrustedFolder,
     name: &OsStr,
+    content: Content,
     sink: &mut Sink<'_>,
 ) -> Result<(), FormatError> {
     let place = format!("{LABELS}/{}", name.display());
@@ -75,7 +118,10 @@ fn read_file(
         }
         match line.content {
             None => sink.refuse(&origin, "it is longer than 1 MiB")?,
-            Some(line) => read_line(line, &origin, (&target, size), sink)?,
+            Some(line) => {
+                let image = (&target, size, content);
+                read_line(line, &origin, image, sink)?;
+            }
         }
     }
     Ok(())
@@ -84,14 +130,11 @@ fn read_file(
 fn read_line(
     line: &[u8],
     origin: &str,
-    (target, size): (&Target, Size),
+    (target, size, content): (&Target, Size, Content),
     sink: &mut Sink<'_>,
 ) -> Result<(), FormatError> {
     let mut numbers = Vec::new();
-    for word in line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-    {
+    for word in words(line) {
         let number = std::str::from_utf8(word)
             .ok()
             .and_then(|word| word.parse::<f64>().ok());
@@ -113,10 +156,19 @@ fn read_line(
             "its first number is no class of data/yolo/data.yaml",
         );
     };
-    let outlines = sink.regions().have_outlines();
-    match shape(rest, outlines, size) {
-        Some((shape, confidence)) => sink.predict(origin, target, (class, shape), confidence),
-        None => sink.refuse(origin, "its numbers are neither a box nor an outline"),
+    match shape(rest, content, size) {
+        Ok((shape, confidence)) => sink.predict(origin, target, (class, shape), confidence),
+        Err(NoShape::WithoutExtent) => {
+            sink.note(Note::NoExtent, origin);
+            Ok(())
+        }
+        Err(NoShape::Unknown) => {
+            sink.refuse(origin, "its numbers are neither a box nor an outline")
+        }
+        Err(NoShape::Doubtful) => sink.refuse(
+            origin,
+            "its six numbers may be a triangle as well as a box: leave out what follows the confidence",
+        ),
     }
 }
 
@@ -124,44 +176,4 @@ fn read_line(
 fn whole(number: f64) -> Option<usize> {
     let text = format!("{number:.0}");
     text.parse().ok().filter(|_| number.fract() == 0.0)
-}
-
-/// A box has four numbers, an outline two for each point. A confidence may follow, and the number of a track then, which
-/// is not looked at.
-fn shape(numbers: &[f64], outlines: bool, size: Size) -> Option<(Shape, Option<f64>)> {
-    let (width, height) = (f64::from(size.width), f64::from(size.height));
-    match numbers {
-        [x, y, w, h] => Some((box_of([*x, *y, *w, *h], size), None)),
-        [x, y, w, h, confidence] => Some((box_of([*x, *y, *w, *h], size), Some(*confidence))),
-        [x, y, w, h, confidence, _] if !outlines => {
-            Some((box_of([*x, *y, *w, *h], size), Some(*confidence)))
-        }
-        [_, _, _, _, _, _, ..] => {
-            let (points, rest) = numbers.as_chunks::<2>();
-            let points = points.iter().map(|[x, y]| Point {
-                x: tidy(x * width),
-                y: tidy(y * height),
-            });
-            let ring = opened(points.collect());
-            (ring.len() >= 3).then(|| (Shape::Polygons(vec![ring]), rest.first().copied()))
-        }
-        _ => None,
-    }
-}
-
-fn box_of([x, y, w, h]: [f64; 4], size: Size) -> Shape {
-    let (width, height) = (f64::from(size.width), f64::from(size.height));
-    let (left, right) = (tidy((x - w / 2.0) * width), tidy((x + w / 2.0) * width));
-    let (top, bottom) = (tidy((y - h / 2.0) * height), tidy((y + h / 2.0) * height));
-    Shape::Box(BoundingBox {
-        top,
-        left,
-        height: bottom - top,
-        width: right - left,
-    })
-}
-
-/// Six digits are printed of each share, so no more than thousandths of a pixel are told.
-fn tidy(pixels: f64) -> f64 {
-    (pixels * 1000.0).round() / 1000.0
 }

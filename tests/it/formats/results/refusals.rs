@@ -160,6 +160,14 @@ fn each_line_of_yolo_that_is_none_has_its_reason() {
         ("-1 0.5 0.5 1 1", "its first number is no class"),
         ("0.5 0.5 0.5 1 1", "its first number is no class"),
         ("1e300 0.5 0.5 1 1", "its first number is no class"),
+        (
+            "0 0.5 0.5 1 0.5 1 1.5",
+            "its six numbers may be a triangle as well as a box",
+        ),
+        (
+            "0 0 0 1 0 1 0",
+            "its six numbers may be a triangle as well as a box",
+        ),
         ("0 0.5 0.5 0 1", "it has no extent"),
         ("0 1e308 1e308 1e308 1e308", "it has no extent"),
     ] {
