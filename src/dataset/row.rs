@@ -87,6 +87,45 @@ pub struct Annotations {
     /// What was answered about the whole row.
     #[serde(default, deserialize_with = "answers")]
     pub classifications: Vec<Answered>,
+    /// How objects belong together: each has a name as an object has.
+    #[serde(default)]
+    relationships: Found<Vec<Found<Object>>>,
+    /// What was said of a video's frames, by their numbers (docs: export of video annotations).
+    #[serde(default)]
+    frames: Found<BTreeMap<String, Found<Frame>>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct Frame {
+    /// By their ids.
+    #[serde(default)]
+    objects: Found<BTreeMap<String, Found<Object>>>,
+    #[serde(default, deserialize_with = "answers")]
+    classifications: Vec<Answered>,
+}
+
+impl Annotations {
+    /// All that a tool was used for: objects, those of a video's frames, and relationships.
+    pub fn drawn(&self) -> impl Iterator<Item = &Object> {
+        let objects = self.frames().filter_map(|frame| frame.objects.as_known());
+        let in_frames = objects.flat_map(BTreeMap::values);
+        let relationships = self.relationships.as_known().into_iter().flatten();
+        let others = in_frames.chain(relationships).filter_map(Found::as_known);
+        self.objects.iter().chain(others)
+    }
+
+    /// What was answered about the whole row, and about each of a video's frames.
+    pub fn answered(&self) -> impl Iterator<Item = &[Answered]> {
+        let in_frames = self.frames().map(|frame| &*frame.classifications);
+        std::iter::once(&*self.classifications).chain(in_frames)
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &Frame> {
+        let frames = self.frames.as_known().into_iter();
+        frames
+            .flat_map(BTreeMap::values)
+            .filter_map(Found::as_known)
+    }
 }
 
 /// Something that was drawn or marked.

@@ -48,11 +48,12 @@ impl SeenClasses {
             path: String::new(),
         };
         for label in row.labels() {
-            for object in &label.annotations.objects {
+            for object in label.annotations.drawn() {
                 seen.object(&self.ontology, object);
             }
-            let answered = &label.annotations.classifications;
-            seen.answers(&self.ontology.classifications, answered);
+            for answered in label.annotations.answered() {
+                seen.answers(&self.ontology.classifications, answered);
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod announced;
 mod broken;
 mod circle;
+mod classes;
 mod disk;
 mod heads;
 mod later;
