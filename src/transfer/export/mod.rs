@@ -151,6 +151,9 @@ impl Export<'_> {
             let store = &self.transfer.context.store;
             let gone = store.export(self.job).await?;
             self.given_up.extend(gone.map(|row| row.task));
+            // Rows may belong elsewhere by the time of the next task.
+            let dir = self.dir.clone();
+            on_disk(move || record::remove_splits(&dir)).await?;
             store.forget_export(self.job).await?;
             turn.may_exist = false;
         }

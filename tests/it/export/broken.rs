@@ -123,6 +123,11 @@ async fn a_task_that_labelbox_has_lost_is_followed_by_another_one() {
     stack.told(&run, "COMPLETE").await;
     assert_digits(&stack.job_dir(&id));
     assert_eq!(stack.emulator.export_tasks(), 2);
+    // Rows may have been assigned elsewhere meanwhile: their splits were asked for again, all of them.
+    let pages = stack.asked("annotationGroups");
+    let (run, _) = stack.click_with(&Dataset::digits(), "digits").await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(stack.asked("annotationGroups") - pages, pages / 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
