@@ -2,18 +2,20 @@
 
 use std::{error::Error, time::Duration};
 
+use jiff::Timestamp;
 use reqwest::{
     RequestBuilder, Response, StatusCode, Url,
     header::{
-        ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-        IF_RANGE, LOCATION, RANGE,
+        ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION,
+        RANGE, RETRY_AFTER,
     },
 };
 
 use super::{
-    Author, DownloadError, Downloads, Known, Source, Version,
+    Author, DownloadError, Downloads, Known, Source, Trouble, Version,
     reach::{Forbidden, Reach},
 };
+use crate::labelbox::retry_after;
 
 /// A file may be so many addresses further on.
 const REDIRECTS: usize = 3;
@@ -65,9 +67,8 @@ pub(super) fn headers(source: &Source<'_>, known: Known<'_>, stored: bool) -> He
         Known::Beginning(Version::Tag(text) | Version::Date(text)) if source.from > 0 => {
             set(IF_RANGE, text);
         }
-        Known::Whole(Version::Tag(tag)) => set(IF_NONE_MATCH, tag),
-        Known::Whole(Version::Date(date)) => set(IF_MODIFIED_SINCE, date),
-        Known::Beginning(_) | Known::Nothing => {}
+        Known::Whole(version @ Version::Tag(tag)) if version.is_exact() => set(IF_NONE_MATCH, tag),
+        Known::Whole(_) | Known::Beginning(_) | Known::Nothing => {}
     }
     if source.from > 0 {
         set(RANGE, &format!("bytes={}-", source.from));
@@ -93,7 +94,7 @@ async fn send(request: RequestBuilder) -> Result<Response, DownloadError> {
         Ok(sent) => sent.map_err(|error| explain(&error)),
         Err(_) => {
             let text = format!("no answer came within {} s", HEAD_LIMIT.as_secs());
-            Err(DownloadError::Transient(text))
+            Err(DownloadError::transient(text))
         }
     }
 }
@@ -123,8 +124,15 @@ fn parse(text: &str) -> Result<Url, DownloadError> {
     Ok(url)
 }
 
+/// What an answer says that is no success.
+pub(super) fn refusal(response: &Response) -> DownloadError {
+    let header = response.headers().get(RETRY_AFTER);
+    let wait = header.and_then(|header| retry_after(header.to_str().ok()?, Timestamp::now()));
+    status_error(response.status(), wait)
+}
+
 /// What a status other than success says.
-pub(super) fn status_error(status: StatusCode) -> DownloadError {
+pub(super) fn status_error(status: StatusCode, retry_after: Option<Duration>) -> DownloadError {
     let text = format!("answered {status}");
     let may_pass = [
         StatusCode::REQUEST_TIMEOUT,
@@ -132,7 +140,7 @@ pub(super) fn status_error(status: StatusCode) -> DownloadError {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     match status.is_server_error() || may_pass.contains(&status) {
-        true => DownloadError::Transient(text),
+        true => DownloadError::Transient(Trouble { text, retry_after }),
         false => DownloadError::Refused(text),
     }
 }
@@ -150,6 +158,6 @@ pub(super) fn explain(error: &reqwest::Error) -> DownloadError {
     }
     match error.is_builder() {
         true => DownloadError::Refused("its address cannot be called".to_owned()),
-        false => DownloadError::Transient(text),
+        false => DownloadError::transient(text),
     }
 }

@@ -38,7 +38,7 @@ impl Download {
         let (at, part_end, length) = match response.status() {
             StatusCode::PARTIAL_CONTENT => range(&response)
                 .filter(|(start, ..)| *start <= source.from)
-                .ok_or_else(|| DownloadError::Transient("it sent another part".to_owned()))?,
+                .ok_or_else(|| DownloadError::transient("it sent another part".to_owned()))?,
             _ => (
                 0,
                 None,
@@ -89,7 +89,7 @@ impl Download {
         let left = self.limits.whole.saturating_sub(self.begun.elapsed());
         let Ok(chunk) = tokio::time::timeout(left, self.response.chunk()).await else {
             let text = format!("it did not come within {} s", self.limits.whole.as_secs());
-            return Err(DownloadError::Transient(text));
+            return Err(DownloadError::transient(text));
         };
         let Some(bytes) = chunk.map_err(|error| ask::explain(&error))? else {
             return self.check_end().map(|()| None);
@@ -113,14 +113,14 @@ impl Download {
             ),
             _ => return Ok(()),
         };
-        Err(DownloadError::Transient(text))
+        Err(DownloadError::transient(text))
     }
 
     fn check_pace(&self) -> Result<(), DownloadError> {
         let passed = self.begun.elapsed();
         let least = LEAST_PACE.saturating_mul(passed.as_secs());
         match passed > self.limits.patience && self.at - self.began_at < least {
-            true => Err(DownloadError::Transient("it comes too slowly".to_owned())),
+            true => Err(DownloadError::transient("it comes too slowly".to_owned())),
             false => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Proxy, StatusCode,
-    header::{HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH},
+    header::{HeaderMap, IF_NONE_MATCH},
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +88,8 @@ pub enum Known<'a> {
     Nothing,
     /// All before [`Source::from`], of this version: if it is another one now, the file begins anew.
     Beginning(&'a Version),
-    /// All of it, of this version: if it still is this one, nothing is sent.
+    /// All of it, of this version: if it still is this one, nothing is sent. Only a version that [is
+    /// exact](Version::is_exact) is asked for.
     Whole(&'a Version),
 }
 
@@ -107,10 +108,20 @@ pub enum Version {
 pub enum DownloadError {
     /// It may come later.
     #[error("{0}")]
-    Transient(String),
+    Transient(Trouble),
     /// The address does not hold, or does not hold any longer: ask for another one.
     #[error("{0}")]
     Refused(String),
+}
+
+/// What keeps a file away for now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Trouble {
+    /// A sentence for people.
+    pub text: String,
+    /// How long its server wishes not to be asked again, at most an hour.
+    pub retry_after: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -141,7 +152,7 @@ impl Downloads {
         limits: Limits,
         proxy: Option<&str>,
     ) -> Result<Self, DownloadError> {
-        let cannot = |error: reqwest::Error| DownloadError::Transient(error.to_string());
+        let cannot = |error: reqwest::Error| DownloadError::transient(error.to_string());
         let builder = || outbound::client_builder().read_timeout(limits.silence);
         let judging = |proxies| builder().dns_resolver(Arc::new(Resolver::new(&reach, proxies)));
         let (labelbox, strangers) = match proxy {
@@ -173,7 +184,7 @@ impl Downloads {
     pub async fn open(&self, source: Source<'_>) -> Result<Download, DownloadError> {
         let headers = ask::headers(&source, Known::Nothing, false);
         let download = self.answer(&source, headers).await?;
-        download.ok_or_else(|| ask::status_error(StatusCode::NOT_MODIFIED))
+        download.ok_or_else(|| ask::status_error(StatusCode::NOT_MODIFIED, None))
     }
 
     /// Asks for a file as it is stored, so that it can be taken up where it was cut, and kept for another time. None
@@ -195,25 +206,37 @@ impl Downloads {
         source: &Source<'_>,
         headers: HeaderMap,
     ) -> Result<Option<Download>, DownloadError> {
-        let may_be_same =
-            headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
+        let may_be_same = headers.contains_key(IF_NONE_MATCH);
         let response = ask::ask(self, source, headers).await?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
                 Download::begin(response, source, self.limits).map(Some)
             }
             StatusCode::NOT_MODIFIED if may_be_same => Ok(None),
-            status => Err(ask::status_error(status)),
+            _ => Err(ask::refusal(&response)),
         }
     }
 }
 
+impl DownloadError {
+    /// Something that may pass, and nobody says when.
+    #[must_use]
+    pub const fn transient(text: String) -> Self {
+        let retry_after = None;
+        Self::Transient(Trouble { text, retry_after })
+    }
+}
+
 impl Version {
-    /// Whether two files of this version are alike byte for byte, so that one can be taken up where the other ended.
+    /// Whether a server that calls this version unchanged means that it is the same byte for byte. By a date it only says
+    /// that there is none newer, and it says so of an older one that has taken the place, too.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        matches!(self, Self::Tag(tag) if tag.starts_with('"'))
+    }
+
+    /// Whether a file of this version can be taken up where it was cut.
     fn is_strong(&self) -> bool {
-        match self {
-            Self::Tag(tag) => tag.starts_with('"'),
-            Self::Date(_) => true,
-        }
+        self.is_exact() || matches!(self, Self::Date(_))
     }
 }

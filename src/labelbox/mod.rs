@@ -25,3 +25,8 @@ pub use export::{ExportFile, ExportSize, ExportTask, TaskState};
 pub use imports::{Import, ImportLines, ImportPhase, LineStatus};
 pub use model_run::ModelRun;
 pub use status::Pipeline;
+
+/// The wait that a `Retry-After` asks for, in seconds or as an HTTP date; at most an hour.
+pub(crate) fn retry_after(header: &str, now: jiff::Timestamp) -> Option<std::time::Duration> {
+    answer::retry_after(header, now)
+}

@@ -3,7 +3,10 @@
 use super::{Export, failure::Failure};
 use crate::{
     config::format_size,
-    transfer::files::{FilesError, FilesReport, Plan, Progress, fetch},
+    transfer::{
+        files::{FilesError, FilesReport, Plan, Progress, fetch},
+        steps::Later,
+    },
 };
 
 /// Where people read how far the files are.
@@ -71,7 +74,7 @@ impl From<FilesError> for Failure {
     fn from(error: FilesError) -> Self {
         match error {
             FilesError::Io(error) => Self::disk(&error),
-            FilesError::Later(text) => Self::later(text),
+            FilesError::Later { reason, least } => Self::Later(Later { reason, least }),
             FilesError::Expired => Self::Expired,
             other => Self::export(other.to_string()),
         }

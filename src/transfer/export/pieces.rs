@@ -80,8 +80,12 @@ impl Export<'_> {
                 Err(error) => error,
             };
             flow.failures += 1;
+            let least = match &error {
+                DownloadError::Transient(trouble) => trouble.retry_after,
+                DownloadError::Refused(_) => None,
+            };
             let text = error.to_string();
-            self.rest("a piece of the export", &text, flow.failures, None)
+            self.rest("a piece of the export", &text, flow.failures, least)
                 .await;
             if matches!(error, DownloadError::Refused(_)) {
                 return Ok(());
@@ -107,7 +111,7 @@ impl Export<'_> {
                         "the piece ended {} bytes before its announced end",
                         piece.end - flow.at
                     );
-                    return Ok(Some(DownloadError::Transient(text)));
+                    return Ok(Some(DownloadError::transient(text)));
                 }
                 Err(error) => return Ok(Some(error)),
             };
@@ -115,7 +119,7 @@ impl Export<'_> {
             let known = flow.at.checked_sub(position);
             let Some(known) = known.and_then(|known| usize::try_from(known).ok()) else {
                 let text = "the server answered with other bytes than were asked for".to_owned();
-                return Ok(Some(DownloadError::Transient(text)));
+                return Ok(Some(DownloadError::transient(text)));
             };
             if known < bytes.len() {
                 self.pass_on(bytes.slice(known..), flow).await?;

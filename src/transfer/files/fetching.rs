@@ -39,16 +39,24 @@ pub(super) struct Fetching<'a> {
     pub(super) context: &'a FilesContext,
     pub(super) plan: &'a Plan<'a>,
     pub(super) room: Budget,
+    /// Whatever goes on after a drop of the fetch holds it until it ends: the next fetch begins with its lock.
+    pub(super) journal: Arc<Journal>,
     turns: Semaphore,
     drafts: PathBuf,
     begun: AtomicU64,
 }
 
 impl<'a> Fetching<'a> {
-    pub(super) fn new(context: &'a FilesContext, plan: &'a Plan<'a>, drafts: PathBuf) -> Self {
+    pub(super) fn new(
+        context: &'a FilesContext,
+        plan: &'a Plan<'a>,
+        drafts: PathBuf,
+        journal: Arc<Journal>,
+    ) -> Self {
         Self {
             context,
             plan,
+            journal,
             room: Budget::new(plan.data_dir, plan.min_free, context.cache.clone()),
             turns: Semaphore::new(AT_ONCE),
             drafts,
@@ -61,17 +69,16 @@ impl Fetching<'_> {
     /// Fetches what is not here yet, and notes each outcome in the order of the rows.
     pub(super) async fn all(
         &self,
-        journal: &Arc<Journal>,
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> Result<FilesReport, FilesError> {
         let (sender, mut receiver) = mpsc::channel(WINDOW);
-        let (data_dir, entries) = (self.plan.data_dir.to_owned(), Arc::clone(journal));
+        let (data_dir, entries) = (self.plan.data_dir.to_owned(), Arc::clone(&self.journal));
         let scanning =
             tokio::task::spawn_blocking(move || scan::scan(&data_dir, &entries, &sender));
         let received = stream::poll_fn(move |context| receiver.poll_recv(context));
         let settled = received.map(|scanned| self.settle(scanned).boxed());
         let mut outcomes = settled.buffered(WINDOW);
-        let appender = tokio::fs::File::from_std(journal.appender()?);
+        let appender = tokio::fs::File::from_std(self.journal.appender()?);
         let mut notes = BufWriter::new(appender);
         let mut report = FilesReport::default();
         let mut note_again = tokio::time::interval(NOTED_EVERY);
@@ -85,6 +92,10 @@ impl Fetching<'_> {
                 }
             };
             let Some(settled) = settled else { break };
+            if settled.is_err() {
+                // What came before it need not come again.
+                notes.flush().await?;
+            }
             let (wanted, outcome, is_noted) = settled?;
             if !is_noted {
                 notes.write_all(&outcome.line()).await?;

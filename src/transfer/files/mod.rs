@@ -11,19 +11,23 @@
 //! with the number of rows.
 
 mod cache;
+mod draft;
 mod expiry;
 mod fetching;
+mod hosts;
 mod journal;
 mod line;
 mod missing;
 mod names;
 mod one;
+mod refused;
 mod report;
 mod rewrite;
 mod room;
 mod scan;
+mod tries;
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -35,10 +39,12 @@ use crate::{
     job_dir::files::sync_dir,
 };
 use fetching::Fetching;
+use hosts::Hosts;
 use journal::Journal;
 use missing::MissingList;
 
 pub use cache::Cache;
+pub use hosts::Patience;
 pub use report::FilesReport;
 pub use rewrite::Rewritten;
 
@@ -54,6 +60,7 @@ pub struct FilesContext {
     downloads: Downloads,
     cache: Cache,
     at_once: Arc<Semaphore>,
+    hosts: Arc<Hosts>,
 }
 
 /// Whose files are wanted, and where they go.
@@ -102,12 +109,24 @@ pub enum FilesError {
     /// A split file is not what an export leaves.
     #[error("the export cannot be read: {0}")]
     Broken(String),
-    /// Something is in the way that may pass: the same call goes on later. A sentence for people.
-    #[error("{0}")]
-    Later(String),
+    /// Something is in the way that may pass: the same call goes on later.
+    #[error("{reason}")]
+    Later {
+        /// A sentence for people.
+        reason: String,
+        /// The least wait, where somebody named one.
+        least: Option<Duration>,
+    },
     /// The job's folder cannot be read or written; the same call goes on later.
     #[error("cannot keep the data's files: {0}")]
     Io(#[from] io::Error),
+}
+
+impl FilesError {
+    fn later(reason: String) -> Self {
+        let least = None;
+        Self::Later { reason, least }
+    }
 }
 
 impl FilesContext {
@@ -124,7 +143,15 @@ impl FilesContext {
             downloads,
             cache,
             at_once: Arc::new(Semaphore::new(AT_ONCE_IN_ALL)),
+            hosts: Arc::default(),
         }
+    }
+
+    /// The same, which waits for files like this.
+    #[must_use]
+    pub fn patient(self, patience: Patience) -> Self {
+        let hosts = Arc::new(Hosts::of(patience));
+        Self { hosts, ..self }
     }
 }
 
@@ -140,8 +167,8 @@ pub async fn fetch(
 ) -> Result<FilesReport, FilesError> {
     let drafts = plan.server_dir.join(DRAFTS);
     let journal = prepare(plan, &drafts).await?;
-    let fetching = Fetching::new(context, plan, drafts.clone());
-    let mut report = fetching.all(&journal, &progress).await?;
+    let fetching = Fetching::new(context, plan, drafts.clone(), Arc::clone(&journal));
+    let mut report = fetching.all(&progress).await?;
     report.judge(plan.export.max_missing_files)?;
     let data_dir = plan.data_dir.to_owned();
     let (splits, missing) =

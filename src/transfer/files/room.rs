@@ -62,7 +62,7 @@ impl Budget {
         });
         match free >= least {
             true => Ok(()),
-            false => Err(FilesError::Later(format!(
+            false => Err(FilesError::later(format!(
                 "the disk of jobs_dir has only {} left, and min_free is {}: the data's files wait for room",
                 format_size(free),
                 format_size(min_free)

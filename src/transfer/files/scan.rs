@@ -36,7 +36,7 @@ pub(super) fn scan(
                     Some(outcome) => Scanned::Noted(wanted.clone(), outcome),
                     None => Scanned::Open(wanted.clone()),
                 };
-                let stopped = |_| FilesError::Later("the fetch was stopped".to_owned());
+                let stopped = |_| FilesError::later("the fetch was stopped".to_owned());
                 sender.blocking_send(scanned).map_err(stopped)?;
             }
             Ok(())

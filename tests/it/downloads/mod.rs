@@ -63,7 +63,7 @@ fn refused(result: Result<Vec<u8>, DownloadError>) -> String {
 
 fn transient(result: Result<Vec<u8>, DownloadError>) -> String {
     match result {
-        Err(DownloadError::Transient(text)) => text,
+        Err(DownloadError::Transient(trouble)) => trouble.text,
         other => panic!("not a failure that may pass: {other:?}"),
     }
 }

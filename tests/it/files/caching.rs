@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -195,5 +195,52 @@ async fn nothing_is_kept_where_nothing_may_be() {
             .expect("all is there");
     }
     assert!(!folder.path().join("cache").exists());
+    assert_eq!(cache.hits(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_version_says_little_is_fetched_each_time() {
+    for (name, value) in [
+        ("last-modified", "Mon, 30 Nov 2026 12:00:00 GMT"),
+        ("etag", "W/\"v1\""),
+    ] {
+        let server = Hostile::start("127.0.0.1", move |before, request| {
+            // It is not newer, says the server, and means an older one that has taken the place.
+            let asks = request.contains("if-modified-since") || request.contains("if-none-match");
+            vec![Act::Send(match asks {
+                true => head("304 Not Modified", &[]),
+                false => whole(&[b'0' + before as u8; 10], &[(name, value)]),
+            })]
+        })
+        .await;
+        let (_folder, cache) = cache(1_000_000);
+        for wanted in [b'0', b'1'] {
+            let desk = Desk::new(&rows(&server, 1, ""));
+            desk.fetch_with(&context(&cache))
+                .await
+                .expect("all is there");
+            let place = &desk.lines(Split::Training)[0]["data_row"]["local_path"];
+            assert_eq!(desk.content(place), vec![wanted; 10], "{name}");
+        }
+        assert_eq!(cache.hits(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_read_is_none() {
+    let server = server(Arc::default()).await;
+    let (folder, cache) = cache(1_000_000);
+    for _ in 0..2 {
+        let desk = Desk::new(&rows(&server, 1, ""));
+        desk.fetch_with(&context(&cache))
+            .await
+            .expect("all is there");
+        let place = &desk.lines(Split::Training)[0]["data_row"]["local_path"];
+        assert_eq!(desk.content(place), vec![b'0'; 1000]);
+        let entry = contents(folder.path()).pop().expect("an entry");
+        fs::remove_file(&entry).expect("our own file");
+        // Its first bytes are a fault of the disk for whoever reads them.
+        symlink("/proc/self/mem", &entry).expect("our own folder");
+    }
     assert_eq!(cache.hits(), 0);
 }

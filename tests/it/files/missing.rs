@@ -125,6 +125,16 @@ async fn a_file_that_is_too_long_or_leads_astray_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_turns_out_to_be_too_long_is_asked_for_once() {
+    let endless = [head("200 OK", &[]), vec![0; 1_000_001]].concat();
+    let server = Hostile::answering("127.0.0.1", endless).await;
+    let desk = Desk::new(&[image("a", &server.url("/"))]);
+    let text = refusal(desk.fetch().await);
+    assert!(text.contains("longer than 1000000 bytes"), "{text}");
+    assert_eq!(server.heads().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_was_refused_late_has_expired() {
     let server = Hostile::answering(
         "127.0.0.1",
@@ -251,7 +261,9 @@ async fn files_wait_for_room_on_the_disk() {
     let mut desk = Desk::new(&[image("a", &server.url("/"))]);
     desk.min_free = u64::MAX / 4;
     match desk.fetch().await {
-        Err(FilesError::Later(text)) => assert!(text.contains("wait for room"), "{text}"),
+        Err(FilesError::Later { reason, .. }) => {
+            assert!(reason.contains("wait for room"), "{reason}");
+        }
         other => panic!("no room, but {other:?}"),
     }
     desk.min_free = 0;

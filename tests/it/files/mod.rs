@@ -4,5 +4,6 @@ mod caching;
 mod circle;
 mod desk;
 mod missing;
+mod patience;
 mod places;
 mod restarts;

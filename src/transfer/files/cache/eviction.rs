@@ -7,7 +7,10 @@ use std::{
     time::SystemTime,
 };
 
-use super::{DESCRIPTION, description, remove};
+use super::{
+    DESCRIPTION,
+    entries::{description, remove},
+};
 
 /// What the entries below a folder hold, in bytes.
 pub(super) fn held(dir: &Path) -> u64 {

@@ -5,12 +5,12 @@
 //! share the blocks of copies, it does), never the entry itself, and the copy is checked: a command that runs as our
 //! user cannot spoil the data of the next one.
 
+mod entries;
 mod eviction;
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, TryLockError,
@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::{line::Wanted, names::hex};
 use crate::{disk, downloads::Version, job_dir::files::read_json};
+use entries::{copy, description, remove, write_entry};
 
 /// What describes an entry ends like this.
 const DESCRIPTION: &str = ".json";
@@ -106,20 +107,17 @@ impl Cache {
         let path = self.inner.path(key);
         let folder = path.parent()?;
         let name = format!("{}{DESCRIPTION}", path.file_name()?.to_str()?);
-        read_json(folder, &name, DESCRIPTION_LIMIT).ok().flatten()
+        let entry: Option<Entry> = read_json(folder, &name, DESCRIPTION_LIMIT).ok().flatten();
+        // An earlier version has kept others, too.
+        entry.filter(|entry| entry.version.is_exact())
     }
 
-    /// Copies an entry to `to`; false if it is not what was put there, and then it is gone. It may block.
-    ///
-    /// # Errors
-    /// As the file system of `to` says.
-    pub(super) fn take(&self, key: &Key, entry: &Entry, to: &Path) -> io::Result<bool> {
+    /// Copies an entry to `to`; false if it is not what was put there or cannot be had, whatever the reason: then it is
+    /// gone, and the file comes from where it came from before. It may block.
+    pub(super) fn take(&self, key: &Key, entry: &Entry, to: &Path) -> bool {
         let path = self.inner.path(key);
-        let is_good = path.is_file() && {
-            fs::copy(&path, to)?;
-            fs::set_permissions(to, fs::Permissions::from_mode(0o600))?;
-            digest(to)? == (entry.bytes, entry.sha256.clone())
-        };
+        let is_good =
+            copy(&path, to).is_ok_and(|found| found == (entry.bytes, entry.sha256.clone()));
         if is_good {
             self.inner.hits.fetch_add(1, Ordering::Relaxed);
             // The time of its last use; without it the entry only goes earlier.
@@ -127,11 +125,12 @@ impl Cache {
             let _ = touched.and_then(|file| file.set_modified(SystemTime::now()));
         } else {
             remove(&path);
+            let _ = fs::remove_file(to);
         }
-        Ok(is_good)
+        is_good
     }
 
-    /// Keeps a copy of a file. What keeps it from being kept is no error: it is fetched again. It may block.
+    /// Keeps a copy of a file whose version is exact. What keeps it from being kept is no error: it is fetched again. It may block.
     pub(super) fn put(&self, key: &Key, version: Version, from: &Path) {
         let put = || {
             let bytes = fs::metadata(from)?.len();
@@ -222,47 +221,6 @@ impl Inner {
         if held > self.limit {
             self.shrink_to_limit();
         }
-    }
-}
-
-fn write_entry(path: &Path, draft: &Path, version: Version, from: &Path) -> io::Result<u64> {
-    fs::copy(from, draft)?;
-    let (bytes, sha256) = digest(draft)?;
-    fs::set_permissions(draft, fs::Permissions::from_mode(0o400))?;
-    fs::rename(draft, path)?;
-    let entry = Entry {
-        version,
-        bytes,
-        sha256,
-    };
-    fs::write(draft, serde_json::to_vec(&entry)?)?;
-    fs::rename(draft, description(path))?;
-    Ok(bytes)
-}
-
-fn description(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(DESCRIPTION);
-    name.into()
-}
-
-/// An entry that cannot be removed is not found any more, or is found again and does.
-fn remove(path: &Path) {
-    let _ = fs::remove_file(description(path));
-    let _ = fs::remove_file(path);
-}
-
-/// Length and SHA-256 of a file.
-fn digest(path: &Path) -> io::Result<(u64, String)> {
-    let (mut file, mut hash) = (File::open(path)?, Sha256::new());
-    let (mut buffer, mut bytes) = (vec![0; 64 * 1024], 0);
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok((bytes, hex(&hash.finalize())));
-        }
-        bytes += read as u64;
-        hash.update(buffer.get(..read).unwrap_or_default());
     }
 }
 
