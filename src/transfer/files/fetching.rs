@@ -18,7 +18,8 @@ use tokio::{
 
 use super::{
     FilesContext, FilesError, FilesReport, Plan, Progress,
-    journal::{Journal, Outcome},
+    earlier::Earlier,
+    journal::{Entry, Journal, Outcome},
     line::Wanted,
     one,
     room::Budget,
@@ -69,12 +70,13 @@ impl Fetching<'_> {
     /// Fetches what is not here yet, and notes each outcome in the order of the rows.
     pub(super) async fn all(
         &self,
+        earlier: Earlier,
         progress: &(impl Fn(Progress) + Send + Sync),
     ) -> Result<FilesReport, FilesError> {
         let (sender, mut receiver) = mpsc::channel(WINDOW);
         let (data_dir, entries) = (self.plan.data_dir.to_owned(), Arc::clone(&self.journal));
         let scanning =
-            tokio::task::spawn_blocking(move || scan::scan(&data_dir, &entries, &sender));
+            tokio::task::spawn_blocking(move || scan::scan(&data_dir, &entries, &earlier, &sender));
         let received = stream::poll_fn(move |context| receiver.poll_recv(context));
         let settled = received.map(|scanned| self.settle(scanned).boxed());
         let mut outcomes = settled.buffered(WINDOW);
@@ -98,7 +100,8 @@ impl Fetching<'_> {
             }
             let (wanted, outcome, is_noted) = settled?;
             if !is_noted {
-                notes.write_all(&outcome.line()).await?;
+                let entry = Entry::of(&wanted, &outcome);
+                notes.write_all(&entry.line()).await?;
             }
             report.add(&wanted, outcome);
             progress(report.progress());
@@ -116,6 +119,7 @@ impl Fetching<'_> {
     async fn settle(&self, scanned: Scanned) -> Result<(Wanted, Outcome, bool), FilesError> {
         match scanned {
             Scanned::Noted(wanted, outcome) => Ok((wanted, outcome, true)),
+            Scanned::Here(wanted, bytes) => Ok((wanted, Outcome::Bytes(bytes), false)),
             Scanned::Open(wanted) => {
                 let outcome = one::fetch(self, &wanted).await?;
                 Ok((wanted, outcome, false))

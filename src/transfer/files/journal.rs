@@ -9,13 +9,12 @@ use std::{
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use super::{cache::Key, earlier, line::Wanted};
+
 const FILE: &str = "files.ndjson";
 
 /// The version of the file.
 const VERSION: u32 = 1;
-
-/// No entry is longer, in bytes.
-const ENTRY_LIMIT: u64 = 4096;
 
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +24,16 @@ pub(super) enum Outcome {
     Bytes(u64),
     /// It could not be had, and why.
     Missing(String),
+}
+
+/// A line of the journal.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
+    #[serde(flatten)]
+    pub(super) outcome: Outcome,
+    /// Tells the file from others; none if an earlier version has noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<u64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +57,7 @@ pub(super) struct Entries {
 }
 
 impl Journal {
-    /// Opens the journal of this export; that of another one is emptied.
+    /// Opens the journal of this export; that of another one is emptied, and what it says of files that came is kept apart.
     pub(super) fn open(server_dir: &Path, export: &str) -> io::Result<Self> {
         let path: PathBuf = server_dir.join(FILE);
         let mut options = OpenOptions::new();
@@ -61,6 +70,7 @@ impl Journal {
         let mut journal = Self { file };
         let found = journal.entries()?.read::<Heading>();
         if found.as_ref() != Some(&heading) {
+            earlier::keep(&journal.file, server_dir)?;
             journal.file.set_len(0)?;
             let mut line = serde_json::to_vec(&heading)?;
             line.push(b'\n');
@@ -94,7 +104,7 @@ impl Journal {
 impl Entries {
     /// The next entry; none at the end, and where the journal was torn.
     pub(super) fn next(&mut self) -> Option<Outcome> {
-        self.read()
+        self.read::<Entry>().map(|entry| entry.outcome)
     }
 
     /// Drops everything from the entry on that begins at `from`.
@@ -109,7 +119,7 @@ impl Entries {
 
     fn read<T: for<'de> Deserialize<'de>>(&mut self) -> Option<T> {
         let mut line = Vec::new();
-        let mut bounded = io::Read::take(&mut self.reader, ENTRY_LIMIT);
+        let mut bounded = io::Read::take(&mut self.reader, Entry::LIMIT);
         let length = bounded.read_until(b'\n', &mut line).ok()?;
         let entry = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
         self.at += length as u64;
@@ -117,16 +127,23 @@ impl Entries {
     }
 }
 
-impl Outcome {
-    /// As a line of the journal.
-    pub(super) fn line(&self) -> Vec<u8> {
-        let short = match self {
-            Self::Missing(reason) if reason.len() as u64 > ENTRY_LIMIT / 16 => {
-                Self::Missing(reason.chars().take(100).collect())
+impl Entry {
+    /// None is longer, in bytes.
+    pub(super) const LIMIT: u64 = 4096;
+
+    pub(super) fn of(wanted: &Wanted, outcome: &Outcome) -> Self {
+        let outcome = match outcome {
+            Outcome::Missing(reason) if reason.len() as u64 > Self::LIMIT / 16 => {
+                Outcome::Missing(reason.chars().take(100).collect())
             }
             other => other.clone(),
         };
-        let mut line = serde_json::to_vec(&short).unwrap_or_default();
+        let key = Some(Key::of(wanted).number());
+        Self { outcome, key }
+    }
+
+    pub(super) fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
         line
     }

@@ -8,10 +8,11 @@
 //!
 //! Interrupted anywhere, by a drop of the future or of the power, the same call goes on: what the journal says is kept
 //! as long as the file has the size that it tells, and rewriting a line twice changes nothing. Memory does not grow
-//! with the number of rows.
+//! with the number of rows, but after another export has given fresh addresses (`earlier`).
 
 mod cache;
 mod draft;
+mod earlier;
 mod expiry;
 mod fetching;
 mod hosts;
@@ -38,6 +39,7 @@ use crate::{
     downloads::Downloads,
     job_dir::files::sync_dir,
 };
+use earlier::Earlier;
 use fetching::Fetching;
 use hosts::Hosts;
 use journal::Journal;
@@ -72,7 +74,7 @@ pub struct Plan<'a> {
     pub server_dir: &'a Path,
     /// What the model wants of them.
     pub export: &'a Export,
-    /// Names the export whose rows these are: what was noted of another one counts for nothing.
+    /// Names the export whose rows these are: of what was noted of another one, only files that came count.
     pub export_id: &'a str,
     /// When Labelbox made the addresses.
     pub exported_at: Timestamp,
@@ -166,19 +168,23 @@ pub async fn fetch(
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<FilesReport, FilesError> {
     let drafts = plan.server_dir.join(DRAFTS);
-    let journal = prepare(plan, &drafts).await?;
+    let (journal, earlier) = prepare(plan, &drafts).await?;
     let fetching = Fetching::new(context, plan, drafts.clone(), Arc::clone(&journal));
-    let mut report = fetching.all(&progress).await?;
+    let mut report = fetching.all(earlier, &progress).await?;
     report.judge(plan.export.max_missing_files)?;
-    let data_dir = plan.data_dir.to_owned();
-    let (splits, missing) =
-        blocking_files(move || write_places(&data_dir, &drafts, &journal)).await?;
+    let (data_dir, server_dir) = (plan.data_dir.to_owned(), plan.server_dir.to_owned());
+    let written = blocking_files(move || {
+        let written = write_places(&data_dir, &drafts, &journal)?;
+        earlier::forget(&server_dir)?;
+        Ok(written)
+    });
+    let (splits, missing) = written.await?;
     (report.splits, report.missing_list) = (splits, Some(missing));
     Ok(report)
 }
 
 /// Makes the folders; what an interrupted fetch has left is gone.
-async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<Arc<Journal>, FilesError> {
+async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<(Arc<Journal>, Earlier), FilesError> {
     let (server_dir, drafts) = (plan.server_dir.to_owned(), drafts.to_owned());
     let (files, export) = (plan.data_dir.join(names::FOLDER), plan.export_id.to_owned());
     let prepare = move || {
@@ -190,7 +196,7 @@ async fn prepare(plan: &Plan<'_>, drafts: &Path) -> Result<Arc<Journal>, FilesEr
         }
         fs::create_dir_all(&drafts)?;
         fs::create_dir_all(&files)?;
-        Ok(Arc::new(journal))
+        Ok((Arc::new(journal), Earlier::read(&server_dir)?))
     };
     blocking(prepare).await
 }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{
     FilesError,
+    earlier::Earlier,
     journal::{Entries, Journal, Outcome},
     line::Wanted,
     rewrite::for_each_line,
@@ -17,6 +18,8 @@ use crate::dataset::Split;
 pub(super) enum Scanned {
     /// What became of it stands in the journal, and still holds.
     Noted(Wanted, Outcome),
+    /// An earlier export has brought it, so many bytes.
+    Here(Wanted, u64),
     /// It is still to be fetched.
     Open(Wanted),
 }
@@ -26,6 +29,7 @@ pub(super) enum Scanned {
 pub(super) fn scan(
     data_dir: &Path,
     journal: &Journal,
+    earlier: &Earlier,
     sender: &mpsc::Sender<Scanned>,
 ) -> Result<(), FilesError> {
     let mut noted = Some(journal.read()?);
@@ -34,7 +38,10 @@ pub(super) fn scan(
             for wanted in line.wanted() {
                 let scanned = match next(&mut noted, data_dir, wanted)? {
                     Some(outcome) => Scanned::Noted(wanted.clone(), outcome),
-                    None => Scanned::Open(wanted.clone()),
+                    None => match earlier.find(wanted, data_dir) {
+                        Some(bytes) => Scanned::Here(wanted.clone(), bytes),
+                        None => Scanned::Open(wanted.clone()),
+                    },
                 };
                 let stopped = |_| FilesError::later("the fetch was stopped".to_owned());
                 sender.blocking_send(scanned).map_err(stopped)?;

@@ -121,11 +121,59 @@ async fn a_torn_journal_is_believed_as_far_as_it_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_export_begins_anew() {
+async fn what_is_here_need_not_come_again_for_another_export() {
     let server = hanging_at("none").await;
-    let mut desk = Desk::new(&rows(&server, 3));
+    let url = |at: usize, query: &str| server.url(&format!("/{at:03}?signature={query}"));
+    let row = |at: usize, url: &str| image(&format!("row-{at:03}"), url);
+    let export = |query: &str| {
+        (0..5)
+            .map(|at| row(at, &url(at, query)))
+            .collect::<Vec<_>>()
+    };
+    let mut desk = Desk::new(&export("first"));
     desk.fetch().await.expect("all is there");
+    // The order is another one, a row leads elsewhere, and a file is not as it came.
+    let mut lines = export("second");
+    lines[3] = row(3, &server.url("/elsewhere"));
+    lines.reverse();
+    desk.lay(Split::Training, &lines);
+    fs::write(desk.data().join("files/row-001.png"), "cut").expect("the folder is writable");
     desk.export_id = "task-2".to_owned();
+    let report = desk.fetch().await.expect("all is there");
+    assert_eq!((report.wanted, report.here), (5, 5));
+    let again: Vec<String> = paths(&server)
+        .into_iter()
+        .filter(|path| !path.ends_with("first"))
+        .collect();
+    assert_eq!(again, ["/001?signature=second", "/elsewhere"]);
+    let lines = desk.lines(Split::Training);
+    let place = |at: usize| desk.content(&lines[at]["data_row"]["local_path"]);
+    assert_eq!(
+        (place(4), place(1)),
+        (b"/000?signature=first".to_vec(), b"/elsewhere".to_vec())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_for_another_export_that_is_interrupted_loses_nothing_either() {
+    let server = hanging_at("/new").await;
+    let mut desk = Desk::new(&rows(&server, 10));
     desk.fetch().await.expect("all is there");
-    assert_eq!(server.heads().len(), 6);
+    let mut lines = rows(&server, 10);
+    lines.insert(5, image("new", &server.url("/new")));
+    desk.lay(Split::Training, &lines);
+    desk.export_id = "task-2".to_owned();
+    {
+        let mut fetching = Box::pin(desk.fetch());
+        let hangs = wait_until("a file that hangs", || {
+            paths(&server).contains(&"/new".to_owned()).then_some(())
+        });
+        tokio::select! {
+            result = &mut fetching => panic!("one file hangs, but {result:?}"),
+            () = hangs => {}
+        }
+    }
+    let report = desk.fetch().await.expect("all is there");
+    assert_eq!((report.wanted, report.here), (11, 11));
+    assert_eq!(server.heads().len(), 10 + 2);
 }
