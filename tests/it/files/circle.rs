@@ -113,6 +113,24 @@ async fn a_file_that_is_missing_fails_the_job_in_labelbox_or_stands_in_the_manif
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_tells_that_it_waits_for_files_and_goes_on_by_itself() {
+    let refused = FaultKind::Status {
+        status: 401,
+        body: None,
+        headers: Vec::new(),
+    };
+    let (stack, run, id) = click("true", FILES, Some(Fault::times("/masks", 16, refused))).await;
+    wait_until("what the job waits for", || {
+        let job = stack.job(&id);
+        let waiting = job["job"]["waiting"].as_str()?;
+        waiting.contains("check the key").then_some(())
+    })
+    .await;
+    stack.told(&run, "COMPLETE").await;
+    assert_eq!(manifest(&stack, &id)["missing_file_count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_while_files_come_in_goes_on_with_the_rest() {
     let hang = FaultKind::Hang {
         milliseconds: 600_000,
