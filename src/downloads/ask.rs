@@ -15,7 +15,7 @@ use super::{
     Author, DownloadError, Downloads, Known, Source, Trouble, Version,
     reach::{Forbidden, Reach},
 };
-use crate::labelbox::retry_after;
+use crate::{labelbox::retry_after, outbound};
 
 /// A file may be so many addresses further on.
 const REDIRECTS: usize = 3;
@@ -134,6 +134,11 @@ pub(super) fn refusal(response: &Response) -> DownloadError {
 /// What a status other than success says.
 pub(super) fn status_error(status: StatusCode, retry_after: Option<Duration>) -> DownloadError {
     let text = format!("answered {status}");
+    // Too many calls: a wish to wait, also where no time is named.
+    let retry_after = match status {
+        StatusCode::TOO_MANY_REQUESTS => retry_after.or(Some(Duration::ZERO)),
+        _ => retry_after,
+    };
     let may_pass = [
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::TOO_EARLY,
@@ -147,17 +152,19 @@ pub(super) fn status_error(status: StatusCode, retry_after: Option<Duration>) ->
 
 /// Without the address: its query may be as good as a key.
 pub(super) fn explain(error: &reqwest::Error) -> DownloadError {
-    let mut text = String::from("the connection failed");
-    let mut source = Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         if let Some(forbidden) = cause.downcast_ref::<Forbidden>() {
             return DownloadError::Refused(forbidden.to_string());
         }
-        text = format!("{text}: {cause}");
         source = cause.source();
     }
     match error.is_builder() {
         true => DownloadError::Refused("its address cannot be called".to_owned()),
-        false => DownloadError::transient(text),
+        false => {
+            let why = error.source().map(outbound::innermost);
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            DownloadError::transient(format!("the connection failed{why}"))
+        }
     }
 }

@@ -193,7 +193,7 @@ impl Display {
     }
 }
 
-/// Stage and metrics, as far as the command has told them.
+/// Stage and metrics, as far as the command has told them, and what the job waits for.
 fn facts(job: &Job) -> String {
     let stage = job
         .stage
@@ -207,6 +207,7 @@ fn facts(job: &Job) -> String {
     stage
         .into_iter()
         .chain(metrics)
+        .chain(job.waiting.clone())
         .collect::<Vec<_>>()
         .join("  ")
 }

@@ -62,12 +62,15 @@ fn describe(progress: Progress) -> String {
         here,
         bytes,
         missing,
+        trouble,
     } = progress;
+    let trouble = trouble.map(|trouble| format!("; waits for {trouble}"));
+    let trouble = trouble.unwrap_or_default();
     let missing = match missing {
         0 => String::new(),
         missing => format!(", {missing} missing"),
     };
-    format!("{here} files, {}{missing}", format_size(bytes))
+    format!("{here} files, {}{missing}{trouble}", format_size(bytes))
 }
 
 impl From<FilesError> for Failure {

@@ -90,6 +90,7 @@ impl Fetching<'_> {
                 settled = outcomes.next() => settled,
                 _ = note_again.tick() => {
                     notes.flush().await?;
+                    progress(self.progress(&report));
                     continue;
                 }
             };
@@ -104,7 +105,7 @@ impl Fetching<'_> {
                 notes.write_all(&entry.line()).await?;
             }
             report.add(&wanted, outcome);
-            progress(report.progress());
+            progress(self.progress(&report));
             if report.is_hopeless(self.plan.export.max_missing_files) {
                 break;
             }
@@ -114,6 +115,13 @@ impl Fetching<'_> {
             scanning.await.map_err(io::Error::other)??;
         }
         Ok(report)
+    }
+
+    fn progress(&self, report: &FilesReport) -> Progress {
+        Progress {
+            trouble: self.context.hosts.trouble(),
+            ..report.progress()
+        }
     }
 
     async fn settle(&self, scanned: Scanned) -> Result<(Wanted, Outcome, bool), FilesError> {
@@ -155,6 +163,7 @@ impl FilesReport {
             here: self.here,
             bytes: self.bytes,
             missing: self.missing,
+            trouble: None,
         }
     }
 }

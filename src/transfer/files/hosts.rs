@@ -13,10 +13,17 @@ use crate::backoff::Backoff;
 /// So many hosts that fail are remembered; files of further ones are judged each by itself.
 const REMEMBERED: usize = 1024;
 
-/// How long a file is waited for that fails as if it might still come.
+/// People are told of a host that has given nothing for so long…
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+
+/// …and not any longer when it has not been asked since.
+const WORTH_NOTHING: Duration = Duration::from_mins(1);
+
+/// How long a file is waited for that fails as if it might still come, and did so five times.
 ///
-/// A file that failed five times is missing once it, or all of its host's, has failed for `beside_others` while files of
-/// other hosts came. Where none comes from anywhere, that is an outage: the job waits, and the file is missing after `alone`.
+/// Where others of its host come meanwhile, it is missing; if its host wishes fewer calls, after `beside_others`. Where none
+/// of its host comes, but files of others do, all of them are missing after `beside_others`. Where none comes from
+/// anywhere, that is an outage: the job waits, and the file is missing after `alone`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// Default 10 min.
@@ -51,11 +58,16 @@ struct Known {
     failing: HashMap<String, Failing>,
 }
 
-/// A host none of whose files has come since then.
-#[derive(Debug, Clone, Copy)]
+/// A host whose files have failed.
+#[derive(Debug, Clone)]
 struct Failing {
-    since: Instant,
+    /// Since when none has come; none if the last one came.
+    since: Option<Instant>,
+    /// When one of its files came last, if it was after one failed.
+    came_at: Option<Instant>,
+    /// When one of its files failed last, and why.
     last: Instant,
+    why: String,
 }
 
 impl Default for Patience {
@@ -78,38 +90,66 @@ impl Hosts {
     }
 
     pub(super) fn came(&self, url: &str) {
-        let mut known = self.known();
-        known.came_at = Some(Instant::now());
-        known.failing.remove(&host_of(url));
+        let (mut known, now) = (self.known(), Some(Instant::now()));
+        known.came_at = now;
+        if let Some(host) = known.failing.get_mut(&host_of(url)) {
+            (host.since, host.came_at) = (None, now);
+        }
     }
 
-    pub(super) fn failed(&self, url: &str) {
+    pub(super) fn failed(&self, url: &str, why: &str) {
         let (mut known, host, now) = (self.known(), host_of(url), Instant::now());
         // What failed long ago, and was not asked for since, says nothing of today.
         let old = self.patience.beside_others.max(Duration::from_mins(5));
         known.failing.retain(|_, failing| now - failing.last <= old);
         let is_full = known.failing.len() >= REMEMBERED;
         match known.failing.get_mut(&host) {
-            Some(failing) => failing.last = now,
+            Some(failing) => {
+                failing.since.get_or_insert(now);
+                (failing.last, failing.why) = (now, why.to_owned());
+            }
             None if is_full => {}
             None => {
-                let (since, last) = (now, now);
-                known.failing.insert(host, Failing { since, last });
+                let failing = Failing {
+                    since: Some(now),
+                    came_at: None,
+                    last: now,
+                    why: why.to_owned(),
+                };
+                known.failing.insert(host, failing);
             }
         }
     }
 
-    /// What becomes of a file that has failed since then.
-    pub(super) fn judge(&self, url: &str, failing_since: Instant) -> Verdict {
+    /// A host that has given nothing for a while, for people.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let known = self.known();
+        let (host, failing) = known.failing.iter().find(|(_, failing)| {
+            let is_lasting = |since: Instant| since.elapsed() >= WORTH_TELLING;
+            failing.since.is_some_and(is_lasting) && failing.last.elapsed() <= WORTH_NOTHING
+        })?;
+        Some(format!("{host} {}", failing.why))
+    }
+
+    /// What becomes of a file that has failed since then; `wishes` says whether its host wants fewer calls.
+    pub(super) fn judge(&self, url: &str, failing_since: Instant, wishes: bool) -> Verdict {
         let known = self.known();
         let host = known.failing.get(&host_of(url));
-        let since = host.map_or(failing_since, |host| host.since.min(failing_since));
-        let others_come = known.came_at.is_some_and(|at| at > since);
+        let came_after = |at: Option<Instant>, since: Instant| at.is_some_and(|at| at > since);
         let Patience {
             beside_others,
             alone,
             ..
         } = self.patience;
+        if came_after(host.and_then(|host| host.came_at), failing_since) {
+            return match wishes && failing_since.elapsed() < beside_others {
+                true => Verdict::Again,
+                false => Verdict::Missing,
+            };
+        }
+        let since = host.and_then(|host| host.since);
+        let since = since.map_or(failing_since, |since| since.min(failing_since));
+        let others_come = came_after(known.came_at, since);
         match since.elapsed() {
             passed if passed >= alone => Verdict::Missing,
             passed if others_come && passed >= beside_others => Verdict::Missing,
@@ -123,7 +163,8 @@ impl Hosts {
     }
 }
 
-fn host_of(url: &str) -> String {
+/// Scheme, host and port of an address: what may be told of it.
+pub(super) fn host_of(url: &str) -> String {
     let url = Url::parse(url).ok();
     let origin = url.map(|url| url.origin().ascii_serialization());
     origin.unwrap_or_default()

@@ -89,7 +89,7 @@ pub struct Plan<'a> {
 }
 
 /// How far it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Files in their places.
     pub here: u64,
@@ -97,6 +97,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Files that could not be had.
     pub missing: u64,
+    /// What is waited for meanwhile: a host, and what is wrong with it.
+    pub trouble: Option<String>,
 }
 
 /// Why the files are not all there.

@@ -11,7 +11,7 @@ use super::{
     cache::{Entry, Key},
     draft::{Draft, save},
     fetching::Fetching,
-    hosts::Verdict,
+    hosts::{Verdict, host_of},
     journal::Outcome,
     line::Wanted,
     tries::Tries,
@@ -117,9 +117,9 @@ fn wait(
 ) -> Result<Next, FilesError> {
     let hosts = &fetching.context.hosts;
     if tries.are_in_vain() {
-        hosts.failed(&wanted.url);
+        hosts.failed(&wanted.url, &text);
     }
-    match tries.judge(hosts, &wanted.url) {
+    match tries.judge(hosts, &wanted.url, retry_after.is_some()) {
         Verdict::Again => {
             let (row, what) = (&wanted.row, wanted.what);
             tracing::debug!(data_row = row, "{what} is tried again: {text}");
@@ -127,7 +127,7 @@ fn wait(
         }
         Verdict::Missing => Ok(Next::Settled(Outcome::Missing(text))),
         Verdict::Outage => Err(FilesError::Later {
-            reason: format!("no file of the data comes: {text}"),
+            reason: format!("no file comes from {}: {text}", host_of(&wanted.url)),
             least: retry_after,
         }),
     }

@@ -37,10 +37,11 @@ impl Tries {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    pub(super) fn judge(&self, hosts: &Hosts, url: &str) -> Verdict {
+    /// What becomes of the file; `wishes` says whether its host wants fewer calls.
+    pub(super) fn judge(&self, hosts: &Hosts, url: &str, wishes: bool) -> Verdict {
         match self.since {
             _ if self.are_too_many() => Verdict::Missing,
-            Some(since) if self.in_vain >= TRIES => hosts.judge(url, since),
+            Some(since) if self.in_vain >= TRIES => hosts.judge(url, since, wishes),
             _ => Verdict::Again,
         }
     }

@@ -4,7 +4,7 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -61,10 +61,11 @@ async fn a_job_waits_for_the_end_of_an_outage() {
     .await;
     let lines = ["a", "b", "c"].map(|id| image(id, &server.url(&format!("/{id}"))));
     let (desk, context) = (Desk::new(&lines), patient(LONG));
+    let host = server.url("");
     for _ in 0..2 {
         assert_eq!(
             waits(desk.fetch_with(&context).await),
-            "no file of the data comes: answered 503 Service Unavailable"
+            format!("no file comes from {host}: answered 503 Service Unavailable")
         );
     }
     is_over.store(true, Ordering::Relaxed);
@@ -91,6 +92,45 @@ async fn a_dead_address_is_missing_while_others_answer() {
     assert_eq!((report.here, report.missing), (100, 1));
     let reason = &report.first_missing[0].reason;
     assert!(reason.starts_with("the connection failed"), "{reason}");
+}
+
+/// A host that answers `odd` to so many requests for `/odd`, and gives its last file only after some of them.
+async fn host_of_one_odd_file(odd: &'static str, times: u64) -> Hostile {
+    let asked = AtomicU64::new(0);
+    Hostile::start("127.0.0.1", move |_, request| {
+        let empty = [("content-length", "0")];
+        let before = match request.contains("/odd") {
+            true => asked.fetch_add(1, Ordering::Relaxed),
+            false => asked.load(Ordering::Relaxed),
+        };
+        let answer = match (request.contains("/odd"), request.contains("/last")) {
+            (true, _) if before < times => head(odd, &empty),
+            (_, true) if before < 2 => head("503 Not Yet", &empty),
+            _ => whole(b"content", &[]),
+        };
+        vec![Act::Send(answer)]
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_fails_alone_is_missing_soon() {
+    let server = host_of_one_odd_file("500 Oops", u64::MAX).await;
+    let lines = ["odd", "a", "last"].map(|id| image(id, &server.url(&format!("/{id}"))));
+    let desk = Desk::new(&lines).tolerating(Tolerance::Count(1));
+    let report = desk.fetch_with(&patient(LONG)).await.expect("one may be");
+    assert_eq!((report.here, report.missing), (2, 1));
+    let reason = &report.first_missing[0].reason;
+    assert_eq!(reason, "answered 500 Internal Server Error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_host_wishes_fewer_calls_is_waited_for() {
+    let server = host_of_one_odd_file("429 Too Many Requests", 8).await;
+    let lines = ["odd", "a", "last"].map(|id| image(id, &server.url(&format!("/{id}"))));
+    let report = Desk::new(&lines).fetch_with(&patient(LONG)).await;
+    let report = report.expect("all come");
+    assert_eq!((report.here, report.missing), (3, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
